@@ -1,0 +1,49 @@
+# demo, test, bench and check set up everything they need, on a fresh machine too.
+#
+#   make demo     the tour: crashes, resumes, waits
+#   make test     the whole gate: format, lint, types, layers, tidy, every test
+#   make check    the quick loop: the same without tests/system
+#   make bench    measurements, with a competitor beside
+#   make setup    only the virtual environment (.venv); another interpreter: make setup PYTHON=python3.12
+#   make lock     new hashed locks from requirements/*.in
+#   make clean    removes what these commands made
+
+PYTHON ?= python3
+VENV := .venv
+STAMP := $(VENV)/.stamp-dev
+BENCH_STAMP := $(VENV)/.stamp-bench
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check bench lock clean
+
+help:
+	@sed -n 's/^#   //p' Makefile
+
+setup: $(STAMP)
+
+$(STAMP): requirements/dev.txt pyproject.toml tools/setup
+	@PYTHON="$(PYTHON)" tools/setup $(VENV) requirements/dev.txt
+	@touch $@
+
+$(BENCH_STAMP): requirements/bench.txt $(STAMP)
+	@PYTHON="$(PYTHON)" tools/setup $(VENV) requirements/dev.txt requirements/bench.txt
+	@touch $@
+
+demo: $(STAMP)
+	@$(VENV)/bin/perdure demo
+
+test: $(STAMP)
+	@./check --all
+
+check: $(STAMP)
+	@./check
+
+bench: $(BENCH_STAMP)
+	@$(VENV)/bin/python -m bench
+
+lock: $(STAMP)
+	@tools/lock
+
+clean:
+	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .import_linter_cache .hypothesis .coverage .coverage.* htmlcov
+	find src tests tools -type d -name __pycache__ -prune -exec rm -rf {} +
