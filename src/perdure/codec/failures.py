@@ -1,0 +1,240 @@
+"""Exceptions as records, and records as exceptions.
+
+`failure_of` writes down what is known of an exception: bounded, always, whatever its `__str__` does. `exception_of` gives
+an instance of the original class back where that is safe and exact: the class is an `Exception` found in a module that is
+*already loaded*, by plain look-ups in class and module dictionaries, and made from the stored arguments it has those
+arguments. Otherwise it is an `ActivityFailedError`. This module must never import, or run module or class hooks (such as a
+module's `__getattr__`) by a stored name, and never keep an exception object or a frame.
+
+Arguments are stored in their natural JSON form (`perdure.codec.natural`), so that a `Failure` may be written as part of any
+record. A class that is defined inside a function is stored without its module: no name leads to it.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+from types import ModuleType
+from typing import Any, Final, cast
+
+import msgspec
+
+from perdure.codec.natural import lifted, lowered
+from perdure.codec.problems import Misfit, undecodable
+from perdure.errors import (
+    Abort,
+    ActivityFailedError,
+    Failure,
+    FailureKind,
+    GiveUp,
+    InvalidInputError,
+    NotSerializableError,
+    PayloadTooLargeError,
+    RecordedError,
+    RetryLater,
+    TaskNotFoundError,
+)
+
+MESSAGE_LIMIT: Final = 4_000
+ARGUMENTS_LIMIT: Final = 4_000
+CAUSES: Final = 5
+LEAVES: Final = 20
+KINDS: Final[tuple[tuple[type[BaseException], FailureKind], ...]] = (
+    (Abort, "aborted"),
+    (PayloadTooLargeError, "too_large"),
+    (InvalidInputError, "invalid_input"),
+    (TaskNotFoundError, "not_found"),
+)
+FINAL: Final = (GiveUp, Abort, NotSerializableError, PayloadTooLargeError, InvalidInputError)
+LOCAL: Final = "<locals>."
+
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(Failure).decode
+
+
+def failure_of(error: BaseException, *, kind: FailureKind | None = None, limit: int = 16_000) -> Failure:
+    """The record of an exception. `limit` bounds the traceback in characters; its end is kept. Never raises.
+
+    An `ActivityFailedError` gives the type and message of the failure behind it. Of a group, the message lists what is in
+    it, the cause is its first exception, and it is final if one of its exceptions is.
+    """
+    return _record(error, kind, limit, CAUSES)
+
+
+def exception_of(failure: Failure) -> Exception:
+    """An exception to raise for a record, of the original class where that is loaded and can be rebuilt exactly, else
+    `ActivityFailedError`. Both carry `.failure`. Never raises."""
+    error = _rebuilt(failure) or ActivityFailedError(failure.message, failure)
+    try:
+        error.failure = failure  # type: ignore[attr-defined]
+    except Exception:
+        return ActivityFailedError(failure.message, failure)
+    return error
+
+
+def encode_failure(failure: Failure) -> str:
+    """A failure as JSON text. Raises `NotSerializableError` for one that was made by hand of what JSON lacks."""
+    try:
+        return _encode(failure).decode()
+    except (TypeError, ValueError, RecursionError) as error:
+        raise NotSerializableError(f"a failure cannot be stored: {error}") from error
+
+
+def decode_failure(text: str) -> Failure:
+    """What `encode_failure` wrote. Raises `DecodeError`."""
+    try:
+        return _decode(text)
+    except (ValueError, RecursionError) as error:
+        raise undecodable(error, "a stored failure") from error
+
+
+def _record(error: BaseException, kind: FailureKind | None, limit: int, causes: int) -> Failure:
+    name, module = _name_of(type(error))
+    message = _message_of(error)
+    leaves = list(_leaves(error))
+    own = _own_record(error, name, message)
+    cause = own.cause if own else _cause_of(error, limit, causes)
+    text = _traceback_of(error, limit)
+    if own and isinstance(error, ActivityFailedError):
+        return msgspec.structs.replace(own, kind=kind or own.kind, traceback=text)
+    return Failure(
+        kind=kind or _kind_of(error),
+        type=name,
+        message=message,
+        traceback=text,
+        retryable=not any(isinstance(leaf, FINAL) for leaf in leaves),
+        cause=cause,
+        module=module,
+        args=_arguments_of(error),
+        retry_after=_delay_of(leaves),
+    )
+
+
+def _kind_of(error: BaseException) -> FailureKind:
+    for base, kind in KINDS:
+        if isinstance(error, base):
+            return kind
+    return "error"
+
+
+def _own_record(error: BaseException, name: str, message: str) -> Failure | None:
+    """The record this exception was rebuilt from: then live and replay, where `__cause__` differs, give one record."""
+    failure = getattr(error, "failure", None)
+    if not isinstance(failure, Failure):
+        return None
+    same = failure.type == name and failure.message == message
+    return failure if same or isinstance(error, ActivityFailedError) else None
+
+
+def _cause_of(error: BaseException, limit: int, causes: int) -> Failure | None:
+    if causes == 0:
+        return None
+    behind = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    if behind is None and isinstance(error, BaseExceptionGroup):
+        behind = cast("BaseExceptionGroup[BaseException]", error).exceptions[0]
+    if behind is not None:
+        return _record(behind, None, limit // 2, causes - 1)
+    return error.failure if isinstance(error, RecordedError) else None
+
+
+def _name_of(kind: type) -> tuple[str, str | None]:
+    name, module = clean(kind.__qualname__), clean(str(kind.__module__))
+    return (name.rpartition(LOCAL)[2], None) if LOCAL in name else (name, module)
+
+
+def _message_of(error: BaseException) -> str:
+    try:
+        text = clean(str(error))
+        if _is_group(error):
+            text = f"{text}: {_summary(error)}"
+    except Exception:
+        text = f"<{type(error).__name__} whose message cannot be read>"
+    return text if len(text) <= MESSAGE_LIMIT else text[: MESSAGE_LIMIT - 1] + "…"
+
+
+def _is_group(error: BaseException) -> bool:
+    return isinstance(error, BaseExceptionGroup)
+
+
+def _summary(group: BaseException) -> str:
+    return "; ".join(f"{type(leaf).__name__}: {_message_of(leaf)}" for leaf in _leaves(group))
+
+
+def _leaves(error: BaseException) -> Iterator[BaseException]:
+    """The exception itself, or those in a group and its groups, the first few."""
+    open_parts = [error]
+    left = LEAVES
+    while open_parts and left:
+        part = open_parts.pop()
+        if isinstance(part, BaseExceptionGroup):
+            open_parts.extend(reversed(cast("BaseExceptionGroup[BaseException]", part).exceptions))
+        else:
+            left -= 1
+            yield part
+
+
+def _traceback_of(error: BaseException, limit: int) -> str:
+    try:
+        text = clean("".join(traceback.format_exception(type(error), error, error.__traceback__, chain=False)))
+    except Exception:
+        text = "".join(traceback.format_tb(error.__traceback__))
+    return text if len(text) <= limit else "…" + text[len(text) - limit + 1 :]
+
+
+def _arguments_of(error: BaseException) -> tuple[object, ...] | None:
+    """The arguments in natural JSON form if all have one and it is small."""
+    try:
+        plain = [lowered(part) for part in error.args]
+        if len(_encode(plain)) <= ARGUMENTS_LIMIT:
+            return tuple(plain)
+    except Exception:
+        return None
+    return None
+
+
+def _delay_of(leaves: list[BaseException]) -> float | None:
+    """The longest wait that was asked for."""
+    delays = [leaf.delay for leaf in leaves if isinstance(leaf, RetryLater) and math.isfinite(leaf.delay)]
+    return max(delays, default=None)
+
+
+def clean(text: str) -> str:
+    """Text that can be stored: lone surrogates become escapes, anything else stays, control characters too."""
+    return str.__str__(text).encode("utf-8", "backslashreplace").decode()
+
+
+def _rebuilt(failure: Failure) -> Exception | None:
+    kind = _loaded_class(failure)
+    if kind is None or failure.args is None:
+        return None
+    try:
+        arguments = tuple(lifted(part) for part in failure.args)
+        options: dict[str, Any] = {"delay": failure.retry_after or 0.0} if issubclass(kind, RetryLater) else {}
+        error = cast("Callable[..., Exception]", kind)(*arguments, **options)
+        return error if type(error) is kind and _same_arguments(error.args, arguments) else None
+    except Exception:
+        return None
+
+
+def _same_arguments(found: tuple[object, ...], stored: tuple[object, ...]) -> bool:
+    try:
+        return [lowered(part) for part in found] == [lowered(part) for part in stored]
+    except Misfit:
+        return False
+
+
+def _loaded_class(failure: Failure) -> type[Exception] | None:
+    """The class by its module and name, walked through dictionaries only: `getattr` might run code that imports."""
+    module = sys.modules.get(failure.module) if failure.module else None
+    if not isinstance(module, ModuleType):
+        return None
+    members: dict[str, object] = ModuleType.__getattribute__(module, "__dict__")
+    found: object = None
+    for name in failure.type.split("."):
+        found = members.get(name)
+        if not isinstance(found, type):
+            return None
+        members = dict(type.__getattribute__(found, "__dict__"))
+    return found if isinstance(found, type) and issubclass(found, Exception) else None
