@@ -1,0 +1,1 @@
+"""The client: enqueue, wait, read, cancel, against a store in this process. It runs nothing."""

@@ -1,0 +1,110 @@
+"""The client for synchronous programs: an event loop in a thread of its own, and the app's verbs, blocking."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Sequence
+from typing import Any, Literal, Protocol, TypeVar
+
+from perdure.engine.blocking import BlockingHandle, Portal
+from perdure.engine.handle import Handle
+from perdure.engine.task import Call
+from perdure.model.execution import Execution, Page, Stats, WorkerInfo
+
+R = TypeVar("R")
+
+
+class LoopThread:
+    """An event loop in a thread, reached by `portal`."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._run, name="perdure-loop", daemon=True)
+        self._thread.start()
+        self.portal = Portal(self._loop)
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        self._loop.run_forever()
+
+    def close(self) -> None:
+        """Ends loop and thread."""
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+
+class Verbs(Protocol):
+    """The verbs of an app that a blocking client passes on."""
+
+    async def enqueue(self, call: Call[R]) -> Handle[R]: ...
+    async def run(self, call: Call[R]) -> R: ...
+    async def enqueue_many(self, calls: Sequence[Call[R]]) -> list[Handle[R]]: ...
+    def handle(self, id: str) -> Handle[Any]: ...
+    def call(self, name: str, /, *args: object, **kwargs: object) -> Call[object]: ...
+    async def search(
+        self, query: str = "", order: Literal["newest", "oldest"] = "newest", limit: int = 100, after: str | None = None
+    ) -> Page[Execution[Any]]: ...
+    async def count(self, query: str = "") -> int: ...
+    async def cancel_all(self, query: str, dry_run: bool = False, *, reason: str = "") -> int: ...
+    async def retry_all(self, query: str, dry_run: bool = False) -> int: ...
+    async def stats(self) -> Stats: ...
+    async def workers(self) -> list[WorkerInfo]: ...
+
+
+class BlockingClient:
+    """The verbs of an open app, blocking: `with app as client:`. Every method is that of the app with the same name."""
+
+    def __init__(self, app: Verbs, portal: Portal) -> None:
+        self._app, self._portal = app, portal
+
+    def enqueue(self, call: Call[R]) -> BlockingHandle[R]:
+        """As `Perdure.enqueue`."""
+        return BlockingHandle(self._portal.run(self._app.enqueue(call)), self._portal)
+
+    def run(self, call: Call[R]) -> R:
+        """As `Perdure.run`."""
+        return self._portal.run(self._app.run(call))
+
+    def enqueue_many(self, calls: Sequence[Call[R]]) -> list[BlockingHandle[R]]:
+        """As `Perdure.enqueue_many`."""
+        return [BlockingHandle(handle, self._portal) for handle in self._portal.run(self._app.enqueue_many(calls))]
+
+    def handle(self, id: str) -> BlockingHandle[Any]:
+        """As `Perdure.handle`."""
+
+        async def make() -> Handle[Any]:
+            return self._app.handle(id)
+
+        return BlockingHandle(self._portal.run(make()), self._portal)
+
+    def call(self, name: str, /, *args: object, **kwargs: object) -> Call[object]:
+        """As `Perdure.call`."""
+        return self._app.call(name, *args, **kwargs)
+
+    def search(
+        self, query: str = "", order: Literal["newest", "oldest"] = "newest", limit: int = 100, after: str | None = None
+    ) -> Page[Execution[Any]]:
+        """As `Perdure.search`."""
+        return self._portal.run(self._app.search(query, order, limit, after))
+
+    def count(self, query: str = "") -> int:
+        """As `Perdure.count`."""
+        return self._portal.run(self._app.count(query))
+
+    def cancel_all(self, query: str, dry_run: bool = False, *, reason: str = "") -> int:
+        """As `Perdure.cancel_all`."""
+        return self._portal.run(self._app.cancel_all(query, dry_run, reason=reason))
+
+    def retry_all(self, query: str, dry_run: bool = False) -> int:
+        """As `Perdure.retry_all`."""
+        return self._portal.run(self._app.retry_all(query, dry_run))
+
+    def stats(self) -> Stats:
+        """As `Perdure.stats`."""
+        return self._portal.run(self._app.stats())
+
+    def workers(self) -> list[WorkerInfo]:
+        """As `Perdure.workers`."""
+        return self._portal.run(self._app.workers())

@@ -1,0 +1,337 @@
+"""`Client`: the verbs of tasks, handles and apps against a store in this process.
+
+It runs nothing. Inside a body the durable transport answers instead, and reaches this one for what is not recorded.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Any, Literal, TypeVar, cast
+
+from perdure.client.snapshots import NATURAL, decoded, entries_of, execution_of, stats_of, worker_of
+from perdure.client.waiting import Waiters
+from perdure.clock import Clock, Timeout
+from perdure.codec import Payloads, decode_failure
+from perdure.engine.children import ending_error
+from perdure.engine.handle import Handle
+from perdure.engine.ports import Directory
+from perdure.engine.specification import specify
+from perdure.engine.task import Call, Task
+from perdure.errors import (
+    ConfigurationError,
+    ExecutionNotFoundError,
+    IdempotencyConflictError,
+    InvalidInputError,
+    InvalidQueryError,
+    PayloadTooLargeError,
+)
+from perdure.ids import Ids
+from perdure.model.execution import Event, Execution, JournalEntry, Page, Stats, WorkerInfo
+from perdure.model.policy import Sizes
+from perdure.model.query import parse
+from perdure.model.records import MEMO, Conflict, Enqueued, Entry, JournalView, NewExecution, NewSignal, Row
+from perdure.model.status import SETTLED, UNSUCCESSFUL
+from perdure.storage.store import Ending, Store
+
+R = TypeVar("R")
+Order = Literal["newest", "oldest"]
+HandOff = Callable[[NewExecution], NewExecution]
+BITE = 500
+
+
+class Client:
+    """The verbs behind an open app. `hand_off`, where a worker runs in this process, leases new work to it at once."""
+
+    def __init__(
+        self, store: Store, directory: Directory, clock: Clock, ids: Ids, payloads: Payloads, sizes: Sizes, poll: float
+    ) -> None:
+        self.store, self.directory = store, directory
+        self.clock, self.ids, self.payloads, self.sizes, self.poll = clock, ids, payloads, sizes, poll
+        self.waiters = Waiters(store, clock, poll)
+        store.listeners.append(self.waiters)
+        self.hand_off: Callable[[NewExecution], NewExecution] = lambda spec: spec
+        self.handed: Callable[[NewExecution, bool], None] = lambda spec, stored: None
+        self.trace: Callable[[], str | None] = lambda: None
+
+    def close(self) -> None:
+        """Everyone who waits learns that the app is closed."""
+        self.waiters.close()
+
+    # -- starting work ------------------------------------------------------------------------------------------------
+
+    async def enqueue(self, calls: Sequence[Call[Any]]) -> list[Handle[Any]]:
+        """Stores the calls in one transaction. Raises `InvalidInputError`, `PayloadTooLargeError` (then nothing is
+        stored), `IdempotencyConflictError`."""
+        now, trace = self.clock.now(), self.trace()
+        specs: list[NewExecution] = []
+        for call in calls:
+            prepared = await call.prepared()
+            id = prepared.options.id or self.ids.new(now)
+            specs.append(specify(prepared, id, now, self.sizes, self.payloads, trace=trace))
+        answers = await self.store_executions(specs)
+        return [
+            Handle(self._stored(answer, call), call.task, self) for answer, call in zip(answers, calls, strict=True)
+        ]
+
+    async def store_executions(self, specs: Sequence[NewExecution]) -> list[Enqueued | Conflict]:
+        """Stores executions in one transaction; some may be leased to this process's worker at once."""
+        leased = [self.hand_off(spec) for spec in specs]
+        try:
+            answers = await self._put_all(leased)
+        except BaseException:
+            for spec in leased:
+                self.handed(spec, False)
+            raise
+        for spec, answer in zip(leased, answers, strict=True):
+            self.handed(spec, isinstance(answer, Enqueued) and answer.leased and answer.created)
+        return answers
+
+    async def _put_all(self, specs: Sequence[NewExecution]) -> list[Enqueued | Conflict]:
+        """One future for all; every spec is put in this tick, so all share one transaction."""
+        if not specs:
+            return []
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[None] = loop.create_future()
+        answers: list[Any] = [None] * len(specs)
+        left = len(specs)
+
+        def done(index: int) -> Callable[[Any], None]:
+            def take(answer: Any) -> None:
+                nonlocal left
+                answers[index] = answer
+                left -= 1
+                if left == 0 and not future.done():
+                    future.set_result(None)
+
+            return take
+
+        for index, spec in enumerate(specs):
+            self.store.put("enqueue", spec, done(index))
+        await asyncio.shield(future)
+        for answer in answers:
+            if isinstance(answer, BaseException):
+                raise answer
+        return answers
+
+    def _stored(self, answer: Enqueued | Conflict, call: Call[Any]) -> str:
+        if isinstance(answer, Conflict):
+            raise IdempotencyConflictError(f"task {call.task.name}: {answer.reason}", answer.id)
+        return answer.id
+
+    async def run(self, call: Call[R]) -> R:
+        """Stores a call and answers its result."""
+        handle = (await self.enqueue([call]))[0]
+        return cast("R", await self.result(handle, None))
+
+    # -- results ------------------------------------------------------------------------------------------------------
+
+    async def result(self, handle: Handle[R], timeout: float | None) -> R:
+        """The result, when there is one; see `Handle.result`."""
+        ending = await self._ending(handle.id, timeout)
+        task = handle.task or await self._task_of(handle.id)
+        if ending.status == "completed":
+            return cast("R", decoded(task, self.payloads.unwrap(cast("str", ending.result))))
+        failure = decode_failure(ending.failure) if ending.failure else None
+        raise ending_error(ending.status, handle.id, task.name if task else "of an unknown task", failure)
+
+    async def _ending(self, execution_id: str, timeout: float | None) -> Ending:
+        if timeout is None:
+            return await self.waiters.ending(execution_id)
+        try:
+            async with Timeout(self.clock, timeout):
+                return await self.waiters.ending(execution_id)
+        except TimeoutError:
+            raise TimeoutError(f"execution {execution_id} is still open after {timeout:g} s") from None
+
+    async def _task_of(self, execution_id: str) -> Task[..., Any] | None:
+        return self.directory.task((await self.row(execution_id)).task_name)
+
+    async def wait(self, handle: Handle[R], timeout: float | None) -> Execution[R]:
+        """The snapshot, once settled."""
+        await self._ending(handle.id, timeout)
+        return await self.execution(handle)
+
+    async def row(self, execution_id: str) -> Row:
+        """The stored row. Raises `ExecutionNotFoundError`."""
+        row = (await self.store.read(lambda storage: storage.get([execution_id])))[0]
+        if row is None:
+            raise ExecutionNotFoundError(f"there is no execution {execution_id!r}")
+        return row
+
+    async def execution(self, handle: Handle[R]) -> Execution[R]:
+        """The snapshot now."""
+        return self._snapshot(await self.row(handle.id))
+
+    def _snapshot(self, row: Row) -> Execution[Any]:
+        return execution_of(row, self.directory, self.payloads)
+
+    async def _view(self, execution_id: str) -> JournalView:
+        return (await self.store.read(lambda storage: storage.journal([execution_id])))[0]
+
+    async def entries(self, execution_id: str) -> list[JournalEntry]:
+        """The journal, in order."""
+        await self.row(execution_id)
+        return entries_of(await self._view(execution_id), self.payloads)
+
+    async def children(self, execution_id: str) -> list[Execution[Any]]:
+        """Snapshots of the children, in the order of their start."""
+        await self.row(execution_id)
+        ids = [child.id for child in (await self._view(execution_id)).children]
+        rows = await self.store.read(lambda storage: storage.get(ids)) if ids else []
+        return sorted((self._snapshot(row) for row in rows if row is not None), key=lambda each: each.created_at)
+
+    async def watch(self, handle: Handle[R]) -> AsyncIterator[Event]:
+        """An event at once and with each change, the last one when it is settled."""
+        seen: Row | None = None
+        known = 0
+        while seen is None or seen.status not in SETTLED:
+            row = await self.row(handle.id)
+            entries = entries_of(await self._view(handle.id), self.payloads)
+            if row != seen or len(entries) > known:
+                yield Event(self._snapshot(row), tuple(entries[known:]))
+            seen, known = row, len(entries)
+            if row.status not in SETTLED:
+                await self._change(handle.id)
+
+    async def _change(self, execution_id: str) -> None:
+        """Returns when the execution settled, or after a moment."""
+        try:
+            async with Timeout(self.clock, min(self.poll, 0.25)):
+                await self.waiters.ending(execution_id)
+        except TimeoutError:
+            return
+
+    # -- steering -----------------------------------------------------------------------------------------------------
+
+    async def cancel(self, execution_id: str, reason: str) -> None:
+        """Asks for a cancel."""
+        if await self.store.ask("cancel", (execution_id, reason)) is None:
+            raise ExecutionNotFoundError(f"there is no execution {execution_id!r}")
+
+    async def signal(self, execution_id: str, name: str, text: str) -> None:
+        """Sends an encoded value."""
+        await self.send_signal(self.ids.new(self.clock.now()), execution_id, name, text)
+
+    async def send_signal(self, signal_id: str, execution_id: str, name: str, text: str) -> None:
+        """Sends an encoded value under an id of its own. Raises `PayloadTooLargeError`."""
+        if len(text.encode()) > self.sizes.signal:
+            raise PayloadTooLargeError(f"signal {name} has over {self.sizes.signal} bytes; see Sizes(signal=...)")
+        signal = NewSignal(signal_id, execution_id, name, self.payloads.wrap(text))
+        if await self.store.ask("signal", signal) is None:
+            raise ExecutionNotFoundError(f"there is no execution {execution_id!r}")
+
+    async def retry(self, execution_id: str) -> None:
+        """Opens a new generation. Raises `ConfigurationError` for one that is open or completed."""
+        before = await self.row(execution_id)
+        if before.status not in UNSUCCESSFUL:
+            raise ConfigurationError(
+                f"execution {execution_id} is {before.status}; only a failed, timed out or cancelled one is retried"
+            )
+        self.waiters.forget(execution_id)
+        await self.store.ask("retry", execution_id)
+
+    async def forget(self, execution_id: str, name: str) -> int:
+        """Drops the entries named `name` of an open execution; answers how many."""
+        await self.row(execution_id)
+        return cast("list[int]", await self.store.ask("forget", ([execution_id], name)))[0]
+
+    async def fork(self, handle: Handle[R], from_activity: str | None, arguments: object) -> Handle[R]:
+        """Starts a copy with what was recorded before an entry."""
+        row, view = await self.row(handle.id), await self._view(handle.id)
+        task = handle.task or self.directory.task(row.task_name)
+        now = self.clock.now()
+        text = row.input if arguments is None else self.payloads.wrap(_replaced(task, arguments))
+        spec = NewExecution(
+            id=self.ids.new(now), task_name=row.task_name, input=text, queue=row.queue, priority=row.priority,
+            options=row.options, version=row.version, tags=row.tags, trace=row.trace, max_crashes=row.max_crashes,
+            retention=row.retention, entries=_copied(view, from_activity, handle.id),
+        )  # fmt: skip
+        await self.store_executions([spec])
+        return Handle(spec.id, task, self)
+
+    # -- reading many -------------------------------------------------------------------------------------------------
+
+    async def search(self, query: str, order: Order, limit: int, after: str | None) -> Page[Execution[Any]]:
+        """A page of executions that fit. Raises `InvalidQueryError`."""
+        if order not in ("newest", "oldest"):
+            raise InvalidQueryError(f"order is {order!r}; it must be newest or oldest")
+        if not 1 <= limit <= 10_000:
+            raise InvalidQueryError(f"limit is {limit!r}; it must lie between 1 and 10,000")
+        terms, now = parse(query), self.clock.now()
+        try:
+            found = await self.store.read(lambda storage: storage.search(terms, order, limit, after, now))
+        except ValueError as error:
+            raise InvalidQueryError(f"after is {after!r}, which is no cursor of a search: {error}") from error
+        return Page(tuple(self._snapshot(row) for row in found.rows), found.after)
+
+    async def count(self, query: str) -> int:
+        """How many executions fit. Raises `InvalidQueryError`."""
+        terms, now = parse(query), self.clock.now()
+        return await self.store.read(lambda storage: storage.count(terms, now))
+
+    async def cancel_all(self, query: str, reason: str, dry_run: bool) -> int:
+        """Cancels all open executions that fit; answers how many."""
+        open_ones = f"{query} -status:completed,failed,timed_out,cancelled"
+        return await self._each(open_ones, dry_run, "cancel", lambda id: (id, reason))
+
+    async def retry_all(self, query: str, dry_run: bool) -> int:
+        """Retries all executions that fit and ended without success; answers how many."""
+        return await self._each(f"{query} status:failed,timed_out,cancelled", dry_run, "retry", lambda id: id)
+
+    async def _each(self, query: str, dry_run: bool, verb: Any, item: Callable[[str], object]) -> int:
+        if dry_run:
+            return await self.count(query)
+        ids: list[str] = []
+        after: str | None = None
+        while True:
+            page = await self.search(query, "oldest", BITE, after)
+            ids += [execution.id for execution in page.items]
+            after = page.after
+            if after is None:
+                break
+        for start in range(0, len(ids), BITE):
+            await asyncio.gather(*(self.store.ask(verb, item(id)) for id in ids[start : start + BITE]))
+        return len(ids)
+
+    async def stats(self) -> Stats:
+        """The whole store in numbers."""
+        now = self.clock.now()
+        rows = await self.store.read(lambda storage: storage.workers(now))
+        served = {task for row in rows if row.lease_until > now for task in row.tasks}
+        return stats_of(await self.store.read(lambda storage: storage.stats(now)), served)
+
+    async def workers(self) -> list[WorkerInfo]:
+        """The workers that the store knows."""
+        now = self.clock.now()
+        return [worker_of(row, now) for row in await self.store.read(lambda storage: storage.workers(now))]
+
+
+def _replaced(task: Task[..., Any] | None, arguments: object) -> str:
+    """A fork's new input, checked against the task's signature where it is known here."""
+    given = cast("dict[str, object]", arguments) if isinstance(arguments, dict) else None
+    if task is None:
+        if given is None:
+            raise InvalidInputError("the task is not declared here: give the fork's input as a dict of arguments by name")
+        return NATURAL.encode(given)
+    signature = task.signature
+    by_name = given is not None and set(given) <= set(signature.names)
+    bound = signature.bind((), cast("dict[str, object]", given)) if by_name else signature.bind((arguments,), {})
+    return signature.encode(signature.checked(bound))
+
+
+def _copied(view: JournalView, upto: str | None, execution_id: str) -> tuple[Entry, ...]:
+    """The memoised entries (children that completed among them) that stand before the entry named by key or name."""
+    if upto is None:
+        return ()
+    entries = [entry for entry in view.entries if entry.scope == MEMO]
+    completed = [child for child in view.children if child.status == "completed"]
+    entries += [
+        Entry(child.slot, MEMO, 0, "child", child.task_name, child.result, None, None, child.created_at)
+        for child in completed
+    ]
+    entries.sort(key=lambda entry: (entry.started_at or entry.recorded_at, entry.position))
+    for index, entry in enumerate(entries):
+        if upto in (entry.key, entry.name):
+            return tuple(entries[:index])
+    raise ConfigurationError(f"execution {execution_id} has no recorded entry {upto!r}; `perdure show` lists its keys")

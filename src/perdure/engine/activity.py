@@ -1,0 +1,231 @@
+"""Calling an activity inside a body: find what is recorded, else run it once, with its retries, and record.
+
+What is raised is the *recorded* failure, live as on replay; live, the original is its `__cause__`. Equal calls in one pass
+run once (single flight). An activity that is cancelled has recorded nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
+
+from perdure.clock import Timeout, seconds
+from perdure.codec import DecodeError, TypeCodec, encode_failure, exception_of, failure_of
+from perdure.codec import decode_failure as read_failure
+from perdure.engine.journal import STARTED, activity_key
+from perdure.engine.scope import Scope, current
+from perdure.errors import (
+    ConfigurationError,
+    Failure,
+    JournalDriftError,
+    LeaseLostError,
+    NotSerializableError,
+    PayloadTooLargeError,
+)
+from perdure.model.policy import Retry
+from perdure.model.records import MEMO, Entry
+
+if TYPE_CHECKING:
+    from perdure.engine.verbs import Verbs
+    from perdure.engine.task import Activity
+
+AGAIN = "seen again: this attempt has recorded it; the next attempt runs the activity again"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """One call of an activity, ready to be looked up or run. `invoke` runs the function once."""
+
+    key: str
+    name: str
+    result: TypeCodec
+    invoke: Callable[[], Any]
+    retries: Retry
+    timeout: Callable[[int], float | None]
+    once: bool = False
+    relaxed: bool = False
+
+
+def plan_activity(
+    verbs: Verbs, activity: Activity[..., Any], args: tuple[object, ...], kwargs: Mapping[str, object]
+) -> Plan:
+    """The plan of an activity's call. Raises `InvalidInputError` for a wrong number or name of arguments."""
+    settings, signature = activity.settings, activity.signature
+    arguments = signature.bind(args, kwargs)
+    key = activity_key(activity.name, "" if settings.key else signature.digest(arguments), settings.key)
+    if settings.memo == "call" and settings.key is None:
+        key = verbs.branch.numbered(key)
+    return Plan(
+        key,
+        activity.name,
+        signature.result,
+        lambda: _invoke(verbs, activity, args, kwargs),
+        settings.retries,
+        lambda attempt: timeout_of(settings.timeout, attempt, f"activity {activity.name}"),
+        settings.on_interrupt == "fail",
+        settings.durability == "relaxed",
+    )
+
+
+async def perform(verbs: Verbs, plan: Plan) -> Any:
+    """The recorded result of a call, or a run that records it. Raises the recorded failure."""
+    driver, flights = verbs.driver, verbs.flights
+    while True:
+        if driver.phase != "running":
+            await driver.ready()
+        entry = verbs.recorded(plan.key, "activity", f"activity {plan.name}")
+        if entry is not None:
+            return _answer(verbs, plan, entry)
+        failed = driver.ledger.failure(plan.key)
+        if failed is not None:
+            error = exception_of(read_failure(cast("str", failed.failure)))
+            error.add_note(AGAIN)
+            raise error
+        flight = flights.get(plan.key)
+        if flight is None:
+            return await _fly(verbs, plan)
+        await asyncio.wait([flight])
+
+
+def _answer(verbs: Verbs, plan: Plan, entry: Entry) -> Any:
+    try:
+        return plan.result.decode(verbs.host.payloads.unwrap(cast("str", entry.value)))
+    except DecodeError as error:
+        raise verbs.drifted(f"the recorded result of activity {plan.name} does not decode: {error}") from error
+
+
+async def _fly(verbs: Verbs, plan: Plan) -> Any:
+    """Runs the activity as the one flight of its key."""
+    driver = verbs.driver
+    flight: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    verbs.flights[plan.key] = flight
+    driver.busy += 1
+    try:
+        if not driver.outbox.empty:
+            await driver.flushed()
+        return await _run(verbs, plan)
+    finally:
+        del verbs.flights[plan.key]
+        flight.set_result(None)
+        driver.idle()
+
+
+async def _run(verbs: Verbs, plan: Plan) -> Any:
+    driver, clock = verbs.driver, verbs.host.clock
+    if plan.once:
+        await _mark_started(verbs, plan)
+    began = clock.now()
+    try:
+        value = await _attempts(verbs, plan)
+        text, value = plan.result.settle(value)
+        _check_size(verbs, plan, text)
+    except asyncio.CancelledError:
+        raise
+    except (JournalDriftError, LeaseLostError):
+        raise
+    except Exception as error:
+        failure = failure_of(error)
+        await _record_failure(verbs, plan, failure, began)
+        recorded = exception_of(failure)
+        raise recorded from error
+    entry = Entry(
+        plan.key, MEMO, driver.ledger.take_position(), "activity", plan.name,
+        verbs.host.payloads.wrap(text), None, None, clock.now(), began, driver.claim.token,
+    )  # fmt: skip
+    await verbs.record(entry, wait=not plan.relaxed)
+    return value
+
+
+async def _mark_started(verbs: Verbs, plan: Plan) -> None:
+    """At most once: the mark is durable before the body runs; a mark without a result is a failure for good."""
+    driver = verbs.driver
+    if driver.ledger.interrupted(plan.key):
+        failure = Failure("worker_lost", "ActivityInterrupted", f"activity {plan.name} was interrupted", retryable=False)
+        raise exception_of(failure)
+    entry = Entry(
+        plan.key, STARTED + driver.ledger.scope, driver.ledger.take_position(), "activity", plan.name,
+        recorded_at=verbs.host.clock.now(), token=driver.claim.token,
+    )  # fmt: skip
+    await verbs.record(entry)
+
+
+async def _record_failure(verbs: Verbs, plan: Plan, failure: Failure, began: int) -> None:
+    driver = verbs.driver
+    entry = Entry(
+        plan.key, driver.ledger.scope, driver.ledger.take_position(), "activity", plan.name,
+        None, encode_failure(failure), None, verbs.host.clock.now(), began, driver.claim.token,
+    )  # fmt: skip
+    await verbs.record(entry)
+
+
+async def _attempts(verbs: Verbs, plan: Plan) -> Any:
+    """Tries until the activity succeeds or its policy ends. Raises the last error."""
+    attempt = 0
+    while True:
+        try:
+            return await _once(verbs, plan, attempt)
+        except Exception as error:
+            failure = failure_of(error)
+            if not failure.retryable or not plan.retries.wants(error) or not plan.retries.allows(attempt):
+                raise
+            pause = plan.retries.pause(attempt, verbs.host.ids.uniform)
+            if failure.retry_after is not None:
+                pause = failure.retry_after
+            verbs.logger.warning("activity %s failed (%s: %s); try %d in %.3g s",
+                                 plan.name, failure.type, failure.message, attempt + 2, pause)  # fmt: skip
+        await verbs.host.clock.sleep(pause)
+        attempt += 1
+
+
+async def _once(verbs: Verbs, plan: Plan, attempt: int) -> Any:
+    limit = plan.timeout(attempt)
+    token = current.set(verbs.activity_scope(plan.name, attempt))
+    try:
+        if limit is None:
+            return await plan.invoke()
+        async with Timeout(verbs.host.clock, limit):
+            return await plan.invoke()
+    finally:
+        current.reset(token)
+
+
+async def _invoke(verbs: Verbs, activity: Activity[..., Any], args: tuple[object, ...], kwargs: Mapping[str, object]) -> Any:
+    settings = activity.settings
+    if activity.is_async:
+        return await cast("Any", activity.fn(*args, **kwargs))
+    if settings.run_in == "process":
+        signature = activity.signature
+        text = signature.encode(signature.bind(args, kwargs))
+        return signature.result.decode(await verbs.host.in_process(activity.fn, text))
+    return await verbs.host.in_thread(lambda: activity.fn(*args, **kwargs), body=False)
+
+
+async def call_plain(verbs: Verbs, function: Callable[..., Any], args: tuple[object, ...]) -> Any:
+    """Runs any callable for `ctx.record`: a coroutine function here, a plain one in a thread when the body is `async`."""
+    if asyncio.iscoroutinefunction(function):
+        return await function(*args)
+    if verbs.scope.blocking:
+        return await verbs.host.in_thread(lambda: function(*args), body=False)
+    answer = function(*args)
+    return await answer if asyncio.iscoroutine(answer) else answer
+
+
+def timeout_of(timeout: Any, attempt: int, what: str) -> float | None:
+    """A declared timeout for one attempt, in seconds. Raises `ConfigurationError` when a function answers nonsense."""
+    if timeout is None or isinstance(timeout, float):
+        return timeout
+    return seconds(timeout(attempt), f"{what} timeout on attempt {attempt}", least=1e-3)
+
+
+def _check_size(verbs: Verbs, plan: Plan, text: str) -> None:
+    limit = verbs.host.sizes.result
+    if len(text) > limit // 4 and len(text.encode()) > limit:
+        raise PayloadTooLargeError(f"the result of activity {plan.name} has over {limit} bytes; see Sizes(result=...)")
+
+
+
+
+__all__ = ["ConfigurationError", "NotSerializableError", "Plan", "call_plain", "perform", "plan_activity", "timeout_of"]

@@ -1,0 +1,239 @@
+"""The one bridge between threads and the event loop: `Portal`. On it stand `BlockingContext` for `def` bodies and
+`BlockingHandle` for synchronous programs; no verb is written twice.
+
+A verb of a `def` body runs as a coroutine on the loop while the thread waits. When the pass ends meanwhile, the coroutine
+is cancelled and `Unwound` is raised in that one thread: a `BaseException`, so that `except Exception` never sees it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import contextvars
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
+from datetime import datetime
+from typing import Any, Generic, TypeVar, cast, overload
+from uuid import UUID
+
+from perdure.clock import Duration
+from perdure.engine import mapping, waiting
+from perdure.engine.context import About, Context, mappable, record, signal_codec
+from perdure.engine.durable import Durable
+from perdure.engine.handle import Handle
+from perdure.engine.scope import make_task
+from perdure.engine.signal import Signal
+from perdure.engine.task import Activity, AsyncActivity, BlockingActivity, Call, Task
+from perdure.errors import ConfigurationError, Failure
+from perdure.model.execution import Event, Execution, JournalEntry, moment
+from perdure.model.policy import Retry
+from perdure.model.status import Status
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+class Unwound(BaseException):
+    """Raised in the thread of a `def` body when its pass is over; let it through."""
+
+
+class Portal:
+    """Runs coroutines on a loop for another thread."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.loop = loop
+
+    def run(self, coroutine: Coroutine[Any, Any, R]) -> R:
+        """The coroutine's result, waiting for it. Raises `ConfigurationError` on the loop's own thread."""
+        try:
+            running = asyncio.get_running_loop()
+        except RuntimeError:
+            running = None
+        if running is self.loop:
+            coroutine.close()
+            raise ConfigurationError("a blocking verb was called on the event loop's own thread; use the async form")
+        return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result()
+
+
+class BodyPortal:
+    """As `Portal`, for the thread of a `def` body: the coroutine runs in the body's scope and ends with the pass."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, calls: set[asyncio.Future[Any]], ended: Callable[[], bool]) -> None:
+        self._loop, self._calls, self._ended = loop, calls, ended
+
+    def run(self, coroutine: Coroutine[Any, Any, R]) -> R:
+        """The coroutine's result. Raises `Unwound` when the pass is over."""
+        answer: concurrent.futures.Future[R] = concurrent.futures.Future()
+        context = contextvars.copy_context()
+        self._loop.call_soon_threadsafe(self._begin, coroutine, answer, context)
+        try:
+            return answer.result()
+        except (concurrent.futures.CancelledError, asyncio.CancelledError):
+            raise Unwound from None
+
+    def _begin(
+        self, coroutine: Coroutine[Any, Any, R], answer: concurrent.futures.Future[R], context: contextvars.Context
+    ) -> None:
+        if self._ended():
+            coroutine.close()
+            answer.cancel()
+            return
+        task = make_task(self._loop, coroutine, context)
+        self._calls.add(task)
+        task.add_done_callback(lambda task: self._end(task, answer))
+
+    def _end(self, task: asyncio.Task[R], answer: concurrent.futures.Future[R]) -> None:
+        self._calls.discard(task)
+        if task.cancelled():
+            answer.cancel()
+        elif (error := task.exception()) is not None:
+            answer.set_exception(error)
+        else:
+            answer.set_result(task.result())
+
+
+class BlockingHandle(Generic[R]):
+    """A `Handle` for synchronous code; the same verbs, blocking. `handle` is the async one."""
+
+    def __init__(self, handle: Handle[R], portal: Portal | BodyPortal) -> None:
+        self.handle, self._portal = handle, portal
+
+    def __repr__(self) -> str:
+        return f"BlockingHandle({self.id!r})"
+
+    @property
+    def id(self) -> str:
+        """The execution's id."""
+        return self.handle.id
+
+    def result(self, timeout: Duration | None = None) -> R:
+        """As `Handle.result`."""
+        return self._portal.run(self.handle.result(timeout))
+
+    def wait(self, timeout: Duration | None = None) -> Execution[R]:
+        """As `Handle.wait`."""
+        return self._portal.run(self.handle.wait(timeout))
+
+    def status(self) -> Status:
+        """As `Handle.status`."""
+        return self._portal.run(self.handle.status())
+
+    def execution(self) -> Execution[R]:
+        """As `Handle.execution`."""
+        return self._portal.run(self.handle.execution())
+
+    def cancel(self, reason: str = "") -> None:
+        """As `Handle.cancel`."""
+        self._portal.run(self.handle.cancel(reason))
+
+    def signal(self, name: str | Signal[Any], value: object = None) -> None:
+        """As `Handle.signal`."""
+        self._portal.run(self.handle.signal(cast("Any", name), value))
+
+    def retry(self) -> None:
+        """As `Handle.retry`."""
+        self._portal.run(self.handle.retry())
+
+    def fork(self, *, from_activity: str | None = None, input: object = None) -> BlockingHandle[R]:
+        """As `Handle.fork`."""
+        forked = self._portal.run(self.handle.fork(from_activity=from_activity, input=input))
+        return BlockingHandle(forked, self._portal)
+
+    def activities(self) -> list[JournalEntry]:
+        """As `Handle.activities`."""
+        return self._portal.run(self.handle.activities())
+
+    def children(self) -> list[Execution[Any]]:
+        """As `Handle.children`."""
+        return self._portal.run(self.handle.children())
+
+    def watch(self) -> Iterator[Event]:
+        """As `Handle.watch`."""
+        events = self.handle.watch()
+
+        async def following() -> Event | None:
+            return await anext(events, None)
+
+        while (event := self._portal.run(following())) is not None:
+            yield event
+
+
+class BlockingContext(About):
+    """An execution as seen by its `def` body: the verbs of `Context`, blocking."""
+
+    portal: BodyPortal
+
+    def sleep(self, duration: Duration, *, key: str | None = None) -> None:
+        """As `Context.sleep`."""
+        self.portal.run(waiting.sleep(self._verbs, duration, key))
+
+    @overload
+    def wait_for(self, name: Signal[T], *, timeout: Duration | None = None, key: str | None = None) -> T: ...
+    @overload
+    def wait_for(self, name: str, type: type[T], *, timeout: Duration | None = None, key: str | None = None) -> T: ...
+    @overload
+    def wait_for(self, name: str, *, timeout: Duration | None = None, key: str | None = None) -> Any: ...
+    def wait_for(
+        self, name: str | Signal[Any], type: Any = object, *, timeout: Duration | None = None, key: str | None = None
+    ) -> Any:
+        """As `Context.wait_for`."""
+        name, codec = signal_codec(name, type)
+        return self.portal.run(waiting.wait_for(self._verbs, name, codec, timeout, key))
+
+    def run(self, call: Call[R]) -> R:
+        """As `Context.run`."""
+        return self.portal.run(Durable(self._verbs).run(call))
+
+    def spawn(self, call: Call[R]) -> BlockingHandle[R]:
+        """As `Context.spawn`."""
+        return BlockingHandle(self.portal.run(Durable(self._verbs).spawn(call)), self.portal)
+
+    def enqueue(self, call: Call[R]) -> BlockingHandle[R]:
+        """As `Context.enqueue`."""
+        handles = self.portal.run(Durable(self._verbs).enqueue([call]))
+        return BlockingHandle(cast("Handle[R]", handles[0]), self.portal)
+
+    @overload
+    def map(
+        self, function: AsyncActivity[[T], R] | BlockingActivity[[T], R] | Task[[T], R], items: Iterable[T], *,
+        concurrency: int | None = None,
+    ) -> list[R]: ...  # fmt: skip
+    @overload
+    def map(
+        self, function: AsyncActivity[[T], R] | BlockingActivity[[T], R] | Task[[T], R], items: Iterable[T], *,
+        concurrency: int | None = None, tolerate: float,
+    ) -> list[R | Failure]: ...  # fmt: skip
+    def map(
+        self, function: Any, items: Iterable[Any], *, concurrency: int | None = None, tolerate: float | None = None
+    ) -> list[Any]:
+        """As `Context.map`."""
+        job = mapping.map_items(self._verbs, mappable(function), list(items), concurrency, tolerate)
+        return self.portal.run(job)
+
+    def record(self, function: Callable[..., Any], *args: Any, key: str | None = None, retries: int | Retry = 0) -> Any:
+        """As `Context.record`; also runs an `async def` activity or function."""
+        return self.portal.run(record(self._verbs, function, args, key, retries))
+
+    def now(self, *, key: str | None = None) -> datetime:
+        """As `Context.now`."""
+
+        async def ask() -> int:
+            return waiting.now(self._verbs, key)
+
+        return moment(self.portal.run(ask()))
+
+    def uuid(self, *, key: str | None = None) -> UUID:
+        """As `Context.uuid`."""
+        return Context(self._verbs).uuid(key=key)
+
+    def random(self, *, key: str | None = None) -> float:
+        """As `Context.random`."""
+        return Context(self._verbs).random(key=key)
+
+    def activity_blocking(self, activity: Activity[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+        """What calling a `def` activity does; use `activity(...)`."""
+
+        async def call() -> Any:
+            return await self._verbs.activity(activity, args, kwargs)
+
+        return self.portal.run(call())
+

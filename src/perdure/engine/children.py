@@ -1,0 +1,179 @@
+"""Starting other executions inside a body: children and their results, independent enqueues, `ctx.map`.
+
+A child's slot is task name, arguments and occurrence; its id derives from its parent's id, slot and generation, so a
+replay meets the same child. Independent executions derive their id from the caller's id and the call's key.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, cast
+
+from perdure.codec import DecodeError, decode_failure
+from perdure.engine.journal import Branch
+from perdure.engine.specification import specify
+from perdure.engine.waits import OpenWait
+from perdure.errors import (
+    ExecutionCancelledError,
+    ExecutionError,
+    ExecutionFailedError,
+    ExecutionTimedOutError,
+    Failure,
+    GiveUp,
+    IdempotencyConflictError,
+    PayloadTooLargeError,
+)
+from perdure.ids import derived
+from perdure.model.records import MEMO, Child, Conflict, Entry, NewExecution
+from perdure.model.status import SETTLED, UNSUCCESSFUL
+
+if TYPE_CHECKING:
+    from perdure.engine.verbs import Verbs
+    from perdure.engine.journal import Ledger
+    from perdure.engine.task import Call, Task
+
+ENDINGS: dict[str, type[ExecutionError]] = {
+    "failed": ExecutionFailedError,
+    "timed_out": ExecutionTimedOutError,
+    "cancelled": ExecutionCancelledError,
+}
+
+
+def ending_error(status: str, execution_id: str, task_name: str, failure: Failure | None) -> ExecutionError:
+    """The error that awaiting an execution raises when it did not complete."""
+    message = failure.message if failure else status
+    kind = f"{failure.type}: " if failure and failure.kind == "error" else ""
+    words = {"failed": "failed", "timed_out": "timed out", "cancelled": "was cancelled"}[status]
+    error = ENDINGS[status](f"task {task_name} ({execution_id}) {words}: {kind}{message}", failure, execution_id)
+    return error
+
+
+async def spawn(verbs: Verbs, call: Call[Any], slot: str) -> Child:
+    """The child of a call: the one recorded in its slot, or a new one. Durable once this returns."""
+    driver = verbs.driver
+    await driver.ready()
+    child = met_child(verbs, call, slot)
+    if child is None:
+        child = start_child(verbs, await call.prepared(), slot)
+        await driver.flushed()
+    return driver.ledger.child(slot) or child
+
+
+def met_child(verbs: Verbs, call: Call[Any], slot: str) -> Child | None:
+    """The child that stands in a slot already, unless this attempt has to replace it."""
+    driver = verbs.driver
+    if driver.ledger.memos.get(slot) is not None:
+        forked = driver.ledger.memos[slot]
+        if forked.kind != "child":
+            raise verbs.drifted(f"task {call.task.name} meets key {slot!r}, which a {forked.kind} recorded")
+        return Child(slot, slot, 0, call.task.name, "completed", False, forked.value, None, forked.recorded_at)
+    known = driver.ledger.child(slot)
+    if known is None or (known.stale and known.status in UNSUCCESSFUL):
+        verbs.missed()
+        return None
+    verbs.met(slot)
+    return known
+
+
+def start_child(verbs: Verbs, call: Call[Any], slot: str) -> Child:
+    """Adds a new child to the next transition; it is not durable yet."""
+    driver, host = verbs.driver, verbs.host
+    known = driver.ledger.child(slot)
+    generation = 0 if known is None else known.generation + 1
+    if len(driver.ledger.children) >= host.sizes.children:
+        raise PayloadTooLargeError(f"{verbs.task_name} has {host.sizes.children} children; see Sizes(children=...)")
+    if driver.claim.depth >= host.sizes.depth:
+        raise GiveUp(
+            f"{verbs.task_name} is {driver.claim.depth} executions deep, the limit of Sizes(depth=...): "
+            f"{verbs.task_name} (root {driver.claim.root_id}) keeps starting {call.task.name}"
+        )
+    child_id = derived(driver.claim.id, f"{slot}~{generation}" if generation else slot)
+    spec = specify(
+        call, child_id, host.clock.now(), host.sizes, host.payloads,
+        parent=(driver.claim.id, slot, generation, driver.claim.root_id, driver.claim.depth + 1),
+        trace=driver.claim.trace,
+    )  # fmt: skip
+    child = Child(child_id, slot, generation, call.task.name, "pending", False, None, None, host.clock.now())
+    driver.ledger.meet(child)
+    driver.spawn([spec])
+    return child
+
+
+async def child_result(verbs: Verbs, child: Child, task: Task[..., Any]) -> Any:
+    """The result of a child, waiting durably for it. Raises as `Handle.result` does."""
+    child = await settled_child(verbs, child)
+    if child.status == "completed":
+        try:
+            return task.signature.result.decode(verbs.host.payloads.unwrap(cast("str", child.result)))
+        except DecodeError as error:
+            raise verbs.drifted(f"the result of child task {task.name} does not decode: {error}") from error
+    failure = decode_failure(child.failure) if child.failure else None
+    raise ending_error(child.status, child.id, child.task_name, failure)
+
+
+async def settled_child(verbs: Verbs, child: Child) -> Child:
+    """The child once it is settled."""
+    await verbs.driver.ready()
+    known = child if child.status in SETTLED else verbs.driver.ledger.child(child.slot) or child
+    if known.status in SETTLED:
+        return known
+
+    def probe(ledger: Ledger, _: int) -> Child | None:
+        now = ledger.child(child.slot)
+        return now if now is not None and now.status in SETTLED and now.generation >= child.generation else None
+
+    key = verbs.unique("child " + child.slot)
+    return cast("Child", await verbs.driver.wait(
+        OpenWait(key, "children", child.task_name, probe, None, (child.id,))
+    ))  # fmt: skip
+
+
+async def enqueue_independent(verbs: Verbs, calls: Sequence[Call[Any]]) -> list[str]:
+    """Starts executions that are nobody's children, once; a replay answers the same ids and starts nothing."""
+    driver = verbs.driver
+    await driver.ready()
+    keys = [_enqueue_key(verbs, call) for call in calls]
+    ids: dict[str, str] = {}
+    fresh: list[tuple[str, NewExecution]] = []
+    for key, call in zip(keys, calls, strict=True):
+        entry = verbs.recorded(key, "value", f"enqueue of {call.task.name}")
+        if entry is not None:
+            ids[key] = cast("str", entry.value)
+            continue
+        execution_id = call.options.id or derived(driver.claim.id, key)
+        prepared = await call.prepared()
+        spec = specify(prepared, execution_id, verbs.host.clock.now(), verbs.host.sizes, verbs.host.payloads,
+                       trace=driver.claim.trace, compared=True)  # fmt: skip
+        fresh.append((key, spec))
+    if fresh:
+        ids.update(await _enqueue(verbs, fresh))
+    return [ids[key] for key in keys]
+
+
+async def _enqueue(verbs: Verbs, fresh: list[tuple[str, NewExecution]]) -> dict[str, str]:
+    """Stores new executions and then what stands for them; sent again after a crash between, ids keep it single."""
+    answers = await verbs.store_executions([spec for _, spec in fresh])
+    ids: dict[str, str] = {}
+    for (key, spec), answer in zip(fresh, answers, strict=True):
+        if isinstance(answer, Conflict):
+            raise IdempotencyConflictError(answer.reason, answer.id)
+        ids[key] = answer.id
+        driver = verbs.driver
+        entry = Entry(key, MEMO, driver.ledger.take_position(), "value", f"enqueue {spec.task_name}", answer.id,
+                      None, None, verbs.host.clock.now(), None, driver.claim.token)  # fmt: skip
+        driver.write(entry)
+    await verbs.driver.flushed()
+    return ids
+
+
+def slot_of(call: Call[Any], branch: Branch) -> str:
+    """The place of a call's child under its parent."""
+    if call.options.key is not None:
+        return f"{call.task.name}={call.options.key}"
+    return branch.numbered(f"{call.task.name}:{call.task.signature.digest(call.arguments)}")
+
+
+def _enqueue_key(verbs: Verbs, call: Call[Any]) -> str:
+    if call.options.key is not None:
+        return f"enqueue {call.task.name}={call.options.key}"
+    return verbs.branch.numbered(f"enqueue {call.task.name}:{call.task.signature.digest(call.arguments)}")

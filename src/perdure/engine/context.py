@@ -1,0 +1,236 @@
+"""`Context`: what a body sees of its execution, and the durable verbs.
+
+All state is in `Verbs`; this is the public face, typed. `BlockingContext` (in `blocking`) has the same verbs for `def`
+bodies.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
+from uuid import UUID
+
+import msgspec
+
+from perdure.clock import Duration
+from perdure.codec import TypeCodec, argument_digest, codec_for, decode_failure
+from perdure.engine import mapping, waiting
+from perdure.engine.activity import Plan, call_plain, perform
+from perdure.engine.durable import Durable
+from perdure.engine.handle import Handle
+from perdure.engine.journal import activity_key
+from perdure.engine.options import checked_name
+from perdure.engine.scope import current
+from perdure.engine.signal import Signal
+from perdure.engine.task import Activity, AsyncActivity, BlockingActivity, Call, Task
+from perdure.errors import ConfigurationError, Failure, NotInExecutionError
+from perdure.ids import derived_random
+from perdure.model.execution import moment
+from perdure.model.policy import Retry, retry_policy
+
+if TYPE_CHECKING:
+    from perdure.engine.verbs import Verbs
+
+T = TypeVar("T")
+R = TypeVar("R")
+NATURAL = codec_for(object, "a recorded value")
+
+
+class About:
+    """What any context tells about its execution. Allowed inside activities too."""
+
+    def __init__(self, verbs: Verbs) -> None:
+        self._verbs = verbs
+        self._claim = verbs.driver.claim
+
+    @property
+    def execution_id(self) -> str:
+        """The id of this execution."""
+        return self._claim.id
+
+    @property
+    def task_name(self) -> str:
+        """The name of this execution's task."""
+        return self._claim.task_name
+
+    @property
+    def attempt(self) -> int:
+        """Which try this is, from 0. Suspensions, shutdowns and crashes do not raise it."""
+        return self._claim.attempt
+
+    @property
+    def previous_failure(self) -> Failure | None:
+        """How the attempt before this one ended."""
+        return decode_failure(self._claim.failure) if self._claim.failure and self._claim.attempt else None
+
+    @property
+    def root(self) -> str:
+        """The id of the tree's root; its own id for an execution without parent."""
+        return self._claim.root_id
+
+    @property
+    def parent(self) -> str | None:
+        """The id of the execution that started this one as a child."""
+        return self._claim.parent_id
+
+    @property
+    def tags(self) -> Mapping[str, str]:
+        """The tags given at enqueue."""
+        return cast("dict[str, str]", json.loads(self._claim.tags)) if self._claim.tags else {}
+
+    @property
+    def logger(self) -> logging.LoggerAdapter[logging.Logger]:
+        """The logger `perdure.task.<name>`: silent while replaying, records carry execution, task and attempt."""
+        return self._verbs.logger
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether a cancel, a time-out or the end of the pass asks the body to stop."""
+        driver = self._verbs.driver
+        return driver.cancel_reason is not None or driver.timed_out is not None or driver.unwinding
+
+    @property
+    def shutting_down(self) -> bool:
+        """Whether the worker is closing: finish soon, or be interrupted and go on elsewhere."""
+        return self._verbs.host.shutting_down
+
+    @property
+    def suspending(self) -> bool:
+        """Whether the body is being unwound because it waits; what it does now is not recorded."""
+        driver = self._verbs.driver
+        return driver.unwinding and driver.cancel_reason is None and driver.timed_out is None
+
+    def progress(self, done: float, total: float | None = None, text: str = "") -> None:
+        """Says how far the work is; shown by `watch`, page and command line. Written at most twice a second."""
+        self._verbs.driver.progress(msgspec.json.encode({"done": done, "total": total, "text": text}).decode())
+
+
+class Context(About):
+    """An execution as seen by its `async def` body."""
+
+    async def sleep(self, duration: Duration, *, key: str | None = None) -> None:
+        """Waits for `duration` (seconds or a timedelta) without holding a worker's slot; survives restarts."""
+        await waiting.sleep(self._verbs, duration, key)
+
+    @overload
+    async def wait_for(self, name: Signal[T], *, timeout: Duration | None = None, key: str | None = None) -> T: ...
+    @overload
+    async def wait_for(
+        self, name: str, type: type[T], *, timeout: Duration | None = None, key: str | None = None
+    ) -> T: ...
+    @overload
+    async def wait_for(self, name: str, *, timeout: Duration | None = None, key: str | None = None) -> Any: ...
+    async def wait_for(
+        self, name: str | Signal[Any], type: Any = object, *, timeout: Duration | None = None, key: str | None = None
+    ) -> Any:
+        """The next signal of that name, sent before or after. Raises `TimeoutError` when it has not come after
+        `timeout` seconds; that is recorded, and the same on every replay."""
+        name, codec = signal_codec(name, type)
+        return await waiting.wait_for(self._verbs, name, codec, timeout, key)
+
+    async def run(self, call: Call[R]) -> R:
+        """A child execution and its result. Raises `ExecutionFailedError` and its kin."""
+        return await Durable(self._verbs).run(call)
+
+    async def spawn(self, call: Call[R]) -> Handle[R]:
+        """Starts a child execution; `await handle.result()` waits for it without a slot."""
+        return await Durable(self._verbs).spawn(call)
+
+    async def enqueue(self, call: Call[R]) -> Handle[R]:
+        """Starts an execution that is nobody's child, once; it is not cancelled with this one."""
+        return cast("Handle[R]", (await Durable(self._verbs).enqueue([call]))[0])
+
+    @overload
+    async def map(
+        self, function: AsyncActivity[[T], R] | BlockingActivity[[T], R] | Task[[T], R], items: Iterable[T], *,
+        concurrency: int | None = None,
+    ) -> list[R]: ...  # fmt: skip
+    @overload
+    async def map(
+        self, function: AsyncActivity[[T], R] | BlockingActivity[[T], R] | Task[[T], R], items: Iterable[T], *,
+        concurrency: int | None = None, tolerate: float,
+    ) -> list[R | Failure]: ...  # fmt: skip
+    async def map(
+        self, function: Any, items: Iterable[Any], *, concurrency: int | None = None, tolerate: float | None = None
+    ) -> list[Any]:
+        """An activity or task over items, results in input order, at most `concurrency` at once.
+
+        Without `tolerate` the first failure is raised. With it (a share as float, or a count as int) failures up to
+        that stand in the list as `Failure`; above it `MapFailedError` is raised and no new item starts.
+        """
+        return await mapping.map_items(self._verbs, mappable(function), list(items), concurrency, tolerate)
+
+    @overload
+    async def record(
+        self, function: Callable[..., Awaitable[R]], *args: Any, key: str | None = None, retries: int | Retry = 0
+    ) -> R: ...
+    @overload
+    async def record(
+        self, function: Callable[..., R], *args: Any, key: str | None = None, retries: int | Retry = 0
+    ) -> R: ...
+    async def record(
+        self, function: Callable[..., Any], *args: Any, key: str | None = None, retries: int | Retry = 0
+    ) -> Any:
+        """The result of any callable, recorded: run once per arguments (or per `key`), answered from then on."""
+        return await record(self._verbs, function, args, key, retries)
+
+    def now(self, *, key: str | None = None) -> datetime:
+        """The time as an aware datetime (UTC), the same in every pass and later attempt."""
+        return moment(waiting.now(self._verbs, key))
+
+    def uuid(self, *, key: str | None = None) -> UUID:
+        """A UUID, the same in every pass and later attempt."""
+        source = derived_random(self._claim.id, self._verbs.key("uuid", key))
+        return UUID(int=source.getrandbits(128), version=4)
+
+    def random(self, *, key: str | None = None) -> float:
+        """A number in [0, 1), the same in every pass and later attempt."""
+        return derived_random(self._claim.id, self._verbs.key("random", key)).random()
+
+    async def activity(self, activity: Activity[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+        """What calling an activity does; use `await activity(...)`."""
+        return await self._verbs.activity(activity, args, kwargs)
+
+
+async def record(
+    verbs: Verbs, function: Callable[..., Any], args: tuple[Any, ...], key: str | None, retries: int | Retry
+) -> Any:
+    """`ctx.record`: an activity keeps its own name and options; any other callable is recorded under its name."""
+    if isinstance(function, Activity):
+        changed = cast("AsyncActivity[..., Any]", function)
+        return await verbs.activity(changed.options(key=key) if key else changed, args, {})
+    name = getattr(function, "__qualname__", type(function).__name__)
+    policy = retry_policy(retries, Retry.none(), f"record {name} retries")
+    digest = "" if key else argument_digest({str(index): argument for index, argument in enumerate(args)})
+    plan = Plan(
+        "record " + activity_key(name, digest, key), name, NATURAL, lambda: call_plain(verbs, function, args),
+        policy, lambda _: None,
+    )  # fmt: skip
+    return await perform(verbs, plan)
+
+
+def signal_codec(name: str | Signal[Any], type: Any) -> tuple[str, TypeCodec]:
+    """Name and codec of a signal given as `Signal`, or as a name with a type beside it."""
+    if isinstance(name, Signal):
+        return name.name, name.codec
+    return checked_name("signal", name), codec_for(type, f"signal {name}")
+
+
+def mappable(function: object) -> Activity[..., Any] | Task[..., Any]:
+    """What `map` can run over items. Raises `ConfigurationError` for anything but an activity or a task."""
+    if isinstance(function, Activity | Task):
+        return cast("Activity[..., Any] | Task[..., Any]", function)
+    raise ConfigurationError(f"ctx.map takes an activity or a task, not {function!r}; declare it with @app.activity")
+
+
+def current_context() -> Context:
+    """The context of the execution that the calling code belongs to, also inside its activities.
+
+    Raises `NotInExecutionError` elsewhere."""
+    scope = current.get()
+    if scope is None:
+        raise NotInExecutionError("there is no execution here; a context exists only while a task's body runs")
+    return cast("Context", scope.context)

@@ -1,0 +1,147 @@
+"""The replay ledger: what one execution has recorded, and the keys by which calls find it again.
+
+Pure: no clock, no I/O, no asyncio. Keys are made of names and canonical arguments, never of a global count; what has no
+identity of its own is numbered within its branch. A key met by another kind of verb is drift.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import Final
+
+from perdure.errors import JournalDriftError
+from perdure.model.records import MEMO, Child, Entry, EntryKind, JournalView, Received
+from perdure.model.status import SETTLED
+
+STARTED: Final = "started "
+"""Scope of the mark that an at-most-once activity began in an attempt: this and the attempt."""
+
+
+class Branch:
+    """An asyncio task made inside a body. `path` is its parent's path plus its place among the tasks its parent made; it
+    numbers, per key, the calls that have no identity of their own."""
+
+    __slots__ = ("_children", "_counts", "path")
+
+    def __init__(self, path: str = "0") -> None:
+        self.path = path
+        self._children = 0
+        self._counts: dict[str, int] = {}
+
+    def child(self) -> Branch:
+        """The next branch below this one."""
+        self._children += 1
+        return Branch(f"{self.path}.{self._children - 1}")
+
+    def numbered(self, base: str) -> str:
+        """`base` with this branch's path and how often it was asked for here before."""
+        count = self._counts.get(base, 0)
+        self._counts[base] = count + 1
+        return f"{base}@{self.path}#{count}"
+
+
+def activity_key(name: str, digest: str, explicit: str | None) -> str:
+    """The key of an activity call: its name and either an explicit key or the digest of its arguments."""
+    return f"{name}:{digest}" if explicit is None else f"{name}={explicit}"
+
+
+def verb_key(branch: Branch, verb: str, explicit: str | None) -> str:
+    """The key of a verb without identity: numbered in its branch, or explicit."""
+    return branch.numbered(verb) if explicit is None else f"={explicit}"
+
+
+class Ledger:
+    """What is recorded, by key. `scope` names the attempt: failures hold only in the attempt that saw them."""
+
+    def __init__(self, view: JournalView, scope: str) -> None:
+        self.scope = scope
+        self.memos: dict[str, Entry] = {}
+        self.failures: dict[str, Entry] = {}
+        self._started: set[tuple[str, str]] = set()
+        self._failed: set[tuple[str, str]] = set()
+        self.children: dict[str, Child] = {}
+        self.child_ids: dict[str, str] = {}
+        self.signals: dict[str, list[Received]] = defaultdict(list)
+        self.taken: dict[str, int] = defaultdict(int)
+        self.children_settled = 0
+        self.size = self.position = 0
+        for entry in view.entries:
+            self.add(entry)
+        self.feed(view)
+
+    def add(self, entry: Entry) -> None:
+        """Takes in a recorded entry; the first one of its key and scope holds."""
+        self.size += 1
+        self.position = max(self.position, entry.position + 1)
+        if entry.scope == MEMO:
+            if entry.key not in self.memos:
+                self.memos[entry.key] = entry
+                self.taken[entry.name] += entry.kind == "signal" and entry.value is not None
+        elif entry.scope.startswith(STARTED):
+            self._started.add((entry.key, entry.scope.removeprefix(STARTED)))
+        else:
+            self._failed.add((entry.key, entry.scope))
+            if entry.scope == self.scope:
+                self.failures.setdefault(entry.key, entry)
+
+    def feed(self, view: JournalView) -> None:
+        """Takes in what others did since: children that settled, signals that came."""
+        self.children_settled = max(self.children_settled, view.children_settled)
+        for child in view.children:
+            self.meet(child)
+        signals: dict[str, list[Received]] = defaultdict(list)
+        for received in view.signals:
+            signals[received.name].append(received)
+        for name, queue in signals.items():
+            if len(queue) > len(self.signals[name]):
+                self.signals[name] = queue
+
+    def meet(self, child: Child) -> None:
+        """Takes in a child; of one slot the latest generation holds, and settled outweighs open."""
+        known = self.children.get(child.slot)
+        if known is None or child.generation > known.generation or known.status not in SETTLED:
+            self.children[child.slot] = child
+            self.child_ids[child.id] = child.slot
+
+    def memo(self, key: str, kind: EntryKind, what: str) -> Entry | None:
+        """What is recorded for ever under `key`. Raises `JournalDriftError` when another kind of verb recorded it."""
+        entry = self.memos.get(key)
+        if entry is not None and entry.kind != kind:
+            raise JournalDriftError(f"{what} meets key {key!r}, which a {entry.kind} recorded; use another key")
+        return entry
+
+    def failure(self, key: str) -> Entry | None:
+        """The failure that this attempt saw under `key`."""
+        return self.failures.get(key)
+
+    def interrupted(self, key: str) -> bool:
+        """Whether an at-most-once activity began and neither succeeded nor failed."""
+        return any(marked == key and (marked, scope) not in self._failed for marked, scope in self._started)
+
+    def child(self, slot: str) -> Child | None:
+        """The child in a slot, stale ones included."""
+        return self.children.get(slot)
+
+    def child_by_id(self, execution_id: str) -> Child | None:
+        """A child of this execution by its id."""
+        slot = self.child_ids.get(execution_id)
+        return None if slot is None else self.children.get(slot)
+
+    def next_signal(self, name: str) -> Received | None:
+        """The first signal of a name that nobody has taken."""
+        queue, taken = self.signals.get(name), self.taken[name]
+        return queue[taken] if queue is not None and len(queue) > taken else None
+
+    def take_position(self) -> int:
+        """The next place in the journal's order."""
+        self.position += 1
+        return self.position - 1
+
+    def names(self) -> set[str]:
+        """Activities that are recorded, by name, those of `record` left out (their keys begin with it)."""
+        recorded = [*self.memos.values(), *self.failures.values()]
+        return {e.name for e in recorded if e.kind == "activity" and not e.key.startswith("record ")}
+
+    def task_names(self) -> set[str]:
+        """Tasks of which there are children."""
+        return {child.task_name for child in self.children.values()}

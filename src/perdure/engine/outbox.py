@@ -1,0 +1,84 @@
+"""What one execution has recorded and not yet written: it fills while a commit is in flight and goes out whole."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+
+from perdure.model.records import Committed, Entry, NewExecution, Outcome, Transition
+
+
+class Sent:
+    """A transition in flight, and who waits for it."""
+
+    __slots__ = ("transition", "waiters")
+
+    def __init__(self, transition: Transition, waiters: list[asyncio.Future[Committed]]) -> None:
+        self.transition, self.waiters = transition, waiters
+
+    def resolve(self, answer: Committed) -> None:
+        """Tells everyone who waits that it is durable."""
+        for future in self.waiters:
+            if not future.done():
+                future.set_result(answer)
+
+
+class Outbox:
+    """Entries, spawns and progress of one execution on their way to the storage."""
+
+    def __init__(self) -> None:
+        self.entries: list[Entry] = []
+        self.spawns: list[NewExecution] = []
+        self.progress: str | None = None
+        self._waiters: list[asyncio.Future[Committed]] = []
+        self._sent: deque[Sent] = deque()
+
+    @property
+    def empty(self) -> bool:
+        """Whether all that was recorded is durable."""
+        return not (self.entries or self.spawns or self._sent)
+
+    def add(self, entry: Entry) -> None:
+        """Takes an entry."""
+        self.entries.append(entry)
+
+    def next_ack(self) -> asyncio.Future[Committed]:
+        """A future of one's own, resolved when what stands here now is durable."""
+        future: asyncio.Future[Committed] = asyncio.get_running_loop().create_future()
+        if self._sent and not (self.entries or self.spawns):
+            self._sent[-1].waiters.append(future)
+        else:
+            self._waiters.append(future)
+        return future
+
+    def close(
+        self, execution_id: str, token: int, outcome: Outcome | None, hand_off: Callable[[NewExecution], NewExecution]
+    ) -> Transition | None:
+        """All that stands here as one transition, `None` when there is nothing to write."""
+        if not (self.entries or self.spawns or outcome is not None or self.progress is not None):
+            self._resolve_idle()
+            return None
+        spawns = tuple(hand_off(spec) for spec in self.spawns) if self.spawns else ()
+        transition = Transition(execution_id, token, tuple(self.entries), spawns, outcome, self.progress)
+        self._sent.append(Sent(transition, self._waiters))
+        self.entries, self.spawns, self.progress, self._waiters = [], [], None, []
+        return transition
+
+    def acknowledged(self) -> Sent:
+        """The transition that was in flight longest; the storage has answered it."""
+        return self._sent.popleft()
+
+    def fail(self, error: Exception) -> None:
+        """Nothing more will be written: everyone who waits is cancelled."""
+        waiters = [*self._waiters, *(future for sent in self._sent for future in sent.waiters)]
+        self._waiters = []
+        for future in waiters:
+            if not future.done():
+                future.cancel(str(error))
+
+    def _resolve_idle(self) -> None:
+        waiters, self._waiters = self._waiters, []
+        for future in waiters:
+            if not future.done():
+                future.set_result(Committed())

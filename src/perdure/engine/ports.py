@@ -1,0 +1,169 @@
+"""The ports by which tasks, handles and drivers reach what lies above or outside the engine.
+
+`Transport` answers tasks and handles: a client (storage), a remote client (HTTP), or the durable context of a running
+body. `Host` is what a driver needs of its worker. Whoever opens supplies them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+from perdure.clock import Clock
+from perdure.codec import Payloads
+from perdure.ids import Ids
+from perdure.model.execution import Event, Execution, JournalEntry
+from perdure.model.policy import Retry, Sizes
+from perdure.model.records import Claim, Committed, Conflict, Enqueued, JournalView, NewExecution, Transition
+
+if TYPE_CHECKING:
+    from perdure.engine.driver import Driver
+    from perdure.engine.handle import Handle
+    from perdure.engine.task import Activity, Call, Task
+
+R = TypeVar("R")
+
+
+class Transport(Protocol):
+    """The verbs behind `Task` and `Handle`. Errors are those of `perdure.errors`."""
+
+    async def enqueue(self, calls: Sequence[Call[Any]]) -> list[Handle[Any]]:
+        """Stores the calls in one transaction."""
+        ...
+
+    async def run(self, call: Call[R]) -> R:
+        """Stores a call and answers its result."""
+        ...
+
+    async def result(self, handle: Handle[R], timeout: float | None) -> R:
+        """The result, when there is one."""
+        ...
+
+    async def wait(self, handle: Handle[R], timeout: float | None) -> Execution[R]:
+        """The snapshot, once settled."""
+        ...
+
+    async def execution(self, handle: Handle[R]) -> Execution[R]:
+        """The snapshot now."""
+        ...
+
+    async def cancel(self, execution_id: str, reason: str) -> None:
+        """Asks for a cancel."""
+        ...
+
+    async def signal(self, execution_id: str, name: str, text: str) -> None:
+        """Sends an encoded value."""
+        ...
+
+    async def retry(self, execution_id: str) -> None:
+        """Opens a new generation."""
+        ...
+
+    async def fork(self, handle: Handle[R], from_activity: str | None, arguments: object) -> Handle[R]:
+        """Starts a copy."""
+        ...
+
+    async def entries(self, execution_id: str) -> list[JournalEntry]:
+        """The journal."""
+        ...
+
+    async def children(self, execution_id: str) -> list[Execution[Any]]:
+        """Snapshots of the children."""
+        ...
+
+    def watch(self, handle: Handle[R]) -> AsyncIterator[Event]:
+        """What happens, until it is settled."""
+        ...
+
+
+class Owner(Protocol):
+    """Where a task was declared: an app, or a registry that an app includes."""
+
+    sizes: Sizes
+
+    def transport(self) -> Transport:
+        """The open client. Raises `AppClosedError` when there is none."""
+        ...
+
+
+class Directory(Protocol):
+    """Tasks and activities by name, aliases included."""
+
+    def task(self, name: str) -> Task[..., Any] | None:
+        """The task that answers to `name`."""
+        ...
+
+    def activity(self, name: str) -> Activity[..., Any] | None:
+        """The activity that answers to `name`."""
+        ...
+
+
+class Host(Protocol):
+    """What a driver needs of the worker that runs it."""
+
+    clock: Clock
+    ids: Ids
+    payloads: Payloads
+    sizes: Sizes
+    directory: Directory
+    retries: Retry
+    cancel_grace: float
+    linger: float
+
+    @property
+    def shutting_down(self) -> bool:
+        """Whether the worker is closing."""
+        ...
+
+    @property
+    def client(self) -> Transport:
+        """The client for what is not part of the journal."""
+        ...
+
+    def commit(self, take: Callable[[], Transition | None], done: Callable[[Committed | BaseException], None]) -> None:
+        """Writes a transition with the next batch; `take` makes it when the batch is closed."""
+        ...
+
+    def hand_off(self, spec: NewExecution) -> NewExecution:
+        """The same execution, leased to this worker at once where that is fair and there is a free slot."""
+        ...
+
+    def dropped(self, spawned: Sequence[NewExecution]) -> None:
+        """Executions that were handed off but not stored."""
+        ...
+
+    def spawned(self, spec: NewExecution) -> None:
+        """Starts an execution that was inserted leased to this worker."""
+        ...
+
+    async def store_executions(self, specs: Sequence[NewExecution]) -> list[Enqueued | Conflict]:
+        """Stores independent executions in one transaction."""
+        ...
+
+    async def send_signal(self, signal_id: str, execution_id: str, name: str, text: str) -> None:
+        """Sends a signal under an id of its own, so that sending it again changes nothing."""
+        ...
+
+    def freeing(self, driver: Driver) -> None:
+        """The last change of a pass is on its way; the slot may be filled by the same batch."""
+        ...
+
+    def suspended(self, driver: Driver) -> bool:
+        """The execution waits; its slot is free. Answers whether its body may linger in memory."""
+        ...
+
+    def gone(self, driver: Driver) -> None:
+        """The driver holds nothing any more."""
+        ...
+
+    async def reacquire(self, driver: Driver) -> tuple[Claim, JournalView] | None:
+        """Claims a lingering execution again; `None` when somebody else was quicker."""
+        ...
+
+    def in_thread(self, function: Callable[[], R], *, body: bool) -> Awaitable[R]:
+        """Runs a function in a thread, in the caller's context. Bodies and activities have separate threads."""
+        ...
+
+    def in_process(self, function: Callable[..., object], arguments: str) -> Awaitable[str]:
+        """Runs an importable activity in another process: encoded arguments in, encoded result out."""
+        ...

@@ -1,0 +1,157 @@
+"""A function's parameters as a contract: bind a call, check it against the type hints, write it as JSON, read it back.
+
+The stored form of an input is a JSON object by parameter name, so that people can read it and parameters may be
+reordered. A first parameter annotated `Context` or `BlockingContext` is injected and is no part of it. Hints are read
+when the function is declared; where one names something defined further down the file, at first use.
+"""
+
+from __future__ import annotations
+
+import inspect
+import typing
+from collections.abc import Callable, Mapping
+from typing import Any, Final, cast
+
+import msgspec
+
+from perdure.codec import DecodeError, TypeCodec, argument_digest, codec_for
+from perdure.errors import InvalidInputError, NotSerializableError
+
+EMPTY: Final = inspect.Parameter.empty
+KEYWORD_ONLY, VAR_POSITIONAL, VAR_KEYWORD = (
+    inspect.Parameter.KEYWORD_ONLY,
+    inspect.Parameter.VAR_POSITIONAL,
+    inspect.Parameter.VAR_KEYWORD,
+)
+CONTEXT_NAMES: Final = frozenset({"Context", "BlockingContext"})
+
+Arguments = dict[str, object]
+_raw_object = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
+
+class Signature:
+    """The parameters and result of one function. `what` names it in errors, as in `task embed`.
+
+    Raises `NotSerializableError` where a hint cannot be stored.
+    """
+
+    def __init__(self, function: Callable[..., object], what: str, *, context: bool) -> None:
+        self.what, self._function = what, function
+        self._parameters = list(inspect.signature(function).parameters.values())
+        self.context_name = _context_parameter(self._parameters) if context else None
+        if self.context_name is not None:
+            self._parameters = self._parameters[1:]
+        self._bindable = inspect.Signature(self._parameters)
+        self.names = tuple(parameter.name for parameter in self._parameters)
+        self._plain = all(
+            parameter.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD for parameter in self._parameters
+        )
+        self._defaults = {p.name: p.default for p in self._parameters if p.default is not EMPTY}
+        self._codecs: dict[str, TypeCodec] | None = None
+        self._result: TypeCodec | None = None
+        self._resolve(at_declaration=True)
+
+    @property
+    def result(self) -> TypeCodec:
+        """The codec of the result's type."""
+        self._resolve()
+        return cast("TypeCodec", self._result)
+
+    def bind(self, args: tuple[object, ...], kwargs: Mapping[str, object]) -> Arguments:
+        """The call's arguments by name, defaults filled in. Raises `InvalidInputError` for a wrong number or name."""
+        if self._plain and not kwargs and len(args) == len(self.names):
+            return dict(zip(self.names, args, strict=True))
+        try:
+            bound = self._bindable.bind(*args, **kwargs)
+        except TypeError as error:
+            raise InvalidInputError(f"{self.what}: {error}") from None
+        bound.apply_defaults()
+        return dict(bound.arguments)
+
+    def checked(self, arguments: Arguments) -> Arguments:
+        """The arguments converted by the type hints. Raises `InvalidInputError` naming the parameter and path."""
+        codecs = self._resolve()
+        checked: Arguments = {}
+        for name, value in arguments.items():
+            try:
+                checked[name] = codecs[name].convert(value)
+            except (DecodeError, NotSerializableError) as error:
+                raise InvalidInputError(f"{self.what}: argument {name!r}: {error}") from error
+        return checked
+
+    def encode(self, arguments: Arguments) -> str:
+        """Arguments as a JSON object. Raises `InvalidInputError` naming what cannot be stored."""
+        codecs = self._resolve()
+        parts: list[str] = []
+        for name, value in arguments.items():
+            try:
+                parts.append(f'"{name}":{codecs[name].encode(value)}')
+            except NotSerializableError as error:
+                raise InvalidInputError(f"{self.what}: argument {name!r} cannot be stored: {error}") from error
+        return "{" + ",".join(parts) + "}"
+
+    def decode(self, text: str) -> Arguments:
+        """What `encode` wrote. A parameter that is new since gets its default. Raises `DecodeError`."""
+        codecs = self._resolve()
+        stored = _raw_object.decode(text)
+        arguments: Arguments = {}
+        for name in self.names:
+            if name in stored:
+                arguments[name] = codecs[name].decode(bytes(stored[name]).decode())
+            elif name in self._defaults:
+                arguments[name] = self._defaults[name]
+        return arguments
+
+    def spread(self, arguments: Arguments) -> tuple[list[object], dict[str, object]]:
+        """Arguments by name as positional and keyword arguments. Raises `InvalidInputError` when one is missing."""
+        if self._plain and len(arguments) == len(self.names):
+            return [arguments[name] for name in self.names], {}
+        bound = inspect.BoundArguments(self._bindable, cast("Any", arguments))
+        missing = [
+            parameter.name
+            for parameter in self._parameters
+            if parameter.name not in arguments and parameter.kind not in (VAR_POSITIONAL, VAR_KEYWORD)
+        ]
+        if missing:
+            raise InvalidInputError(f"{self.what}: argument {missing[0]!r} is missing in the stored input")
+        return list(bound.args), bound.kwargs
+
+    def digest(self, arguments: Arguments) -> str:
+        """A short text that is equal for equal arguments; those equal to their default are left out."""
+        if self._defaults:
+            arguments = {name: value for name, value in arguments.items() if not self._is_default(name, value)}
+        return argument_digest(arguments)
+
+    def _is_default(self, name: str, value: object) -> bool:
+        default = self._defaults.get(name, EMPTY)
+        return default is value or (default is not EMPTY and type(default) is type(value) and bool(default == value))
+
+    def _resolve(self, *, at_declaration: bool = False) -> dict[str, TypeCodec]:
+        if self._codecs is None:
+            try:
+                hints = typing.get_type_hints(self._function, include_extras=True)
+            except NameError as error:
+                if at_declaration:
+                    return {}
+                raise NotSerializableError(f"{self.what}: type hint {error.name!r} is not defined") from error
+            self._codecs = {p.name: self._codec(p, hints) for p in self._parameters}
+            self._result = codec_for(hints.get("return", EMPTY), f"the result of {self.what}")
+        return self._codecs
+
+    def _codec(self, parameter: inspect.Parameter, hints: dict[str, Any]) -> TypeCodec:
+        hint = hints.get(parameter.name, EMPTY)
+        if parameter.kind is VAR_POSITIONAL:
+            hint = tuple[Any, ...] if hint is EMPTY else tuple[hint, ...]
+        elif parameter.kind is VAR_KEYWORD:
+            hint = dict[str, Any] if hint is EMPTY else dict[str, hint]
+        return codec_for(hint, f"argument {parameter.name!r} of {self.what}")
+
+
+def _context_parameter(parameters: list[inspect.Parameter]) -> str | None:
+    """The name of the context class that the first parameter asks for, by annotation, quoted or not."""
+    if not parameters or parameters[0].annotation is EMPTY:
+        return None
+    annotation = parameters[0].annotation
+    name = annotation if isinstance(annotation, str) else getattr(annotation, "__name__", "")
+    name = name.strip("\"' ").rpartition(".")[2]
+    return name if name in CONTEXT_NAMES else None

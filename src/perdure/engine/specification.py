@@ -1,0 +1,71 @@
+"""From a call to the record that is stored: options of call and task put together, sizes checked, input encoded."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from perdure.codec import Payloads
+from perdure.engine.task import Call
+from perdure.errors import ConfigurationError, PayloadTooLargeError
+from perdure.model.policy import Sizes
+from perdure.model.records import NewExecution
+
+Parent = tuple[str, str, int, str, int]
+"""Parent's id, slot, generation, root's id, depth of the child."""
+
+
+def specify(
+    call: Call[Any],
+    execution_id: str,
+    now: int,
+    sizes: Sizes,
+    payloads: Payloads,
+    *,
+    parent: Parent | None = None,
+    trace: str | None = None,
+    compared: bool = False,
+) -> NewExecution:
+    """The record of an execution for a call whose arguments are checked already.
+
+    `compared`: the input's digest is stored, because the id may be met again. Raises `PayloadTooLargeError`,
+    `InvalidInputError`.
+    """
+    task, settings, options = call.task, call.task.settings, call.options
+    text = task.signature.encode(call.arguments)
+    if len(text) * 4 > sizes.input and len(text.encode()) > sizes.input:
+        raise PayloadTooLargeError(f"the input of task {task.name} has over {sizes.input} bytes; see Sizes(input=...)")
+    if options.connection is not None:
+        raise ConfigurationError(f"task {task.name}: this app's storage takes no connection of the caller")
+    parent_id, slot, generation, root_id, depth = parent or (None, None, 0, execution_id, 0)
+    compared = compared or options.id is not None or options.idempotency_key is not None
+    deadline = settings.deadline if options.deadline is None else options.deadline
+    return NewExecution(
+        id=execution_id,
+        task_name=task.name,
+        input=payloads.wrap(text),
+        queue=options.queue or settings.queue or "default",
+        priority=settings.priority if options.priority is None else options.priority,
+        due_at=_due_at(settings.start_delay if options.start_delay is None else options.start_delay, options.start_at, now),
+        deadline_at=None if deadline is None else now + round(deadline * 1000),
+        input_digest=task.signature.digest(call.arguments) if compared else None,
+        idempotency_key=options.idempotency_key,
+        options=options.stored(),
+        version=settings.version,
+        tags=json.dumps(dict(options.tags), ensure_ascii=False) if options.tags else None,
+        trace=trace,
+        parent_id=parent_id,
+        slot=slot,
+        slot_generation=generation,
+        root_id=root_id,
+        depth=depth,
+        max_crashes=settings.max_crashes,
+        retention=None if settings.retention is None else round(settings.retention * 1000),
+    )
+
+
+def _due_at(delay: float, start_at: int | None, now: int) -> int | None:
+    if start_at is not None:
+        return start_at
+    return now + round(delay * 1000) if delay else None
+

@@ -1,0 +1,216 @@
+"""`Task`, `Activity` and `Call`: durable functions as declared, and calls of them not yet made.
+
+Declaring needs no storage and no event loop. Whoever declared them (an app, a registry) is their `Owner`; it knows the
+open client. Inside a body the scope answers instead, so the same words are durable there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass, replace
+from typing import Any, Generic, ParamSpec, TypeVar, Unpack, cast
+
+from perdure.engine.handle import Handle
+from perdure.engine.options import (
+    ActivityOptions,
+    ActivitySettings,
+    CallOptions,
+    CallSettings,
+    TaskOptions,
+    activity_options,
+    call_options,
+    checked_name,
+)
+from perdure.engine.ports import Owner, Transport
+from perdure.engine.scope import body_scope, current
+from perdure.engine.signature import Arguments, Signature
+from perdure.errors import ConfigurationError, InvalidInputError, NotInExecutionError, PerdureError
+
+P = ParamSpec("P")
+R = TypeVar("R")
+R_co = TypeVar("R_co", covariant=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Call(Generic[R_co]):
+    """A task with its arguments, not yet enqueued: for children, lists and bulk."""
+
+    task: Task[..., R_co]
+    arguments: Arguments
+    options: CallOptions
+
+    async def prepared(self) -> Call[R_co]:
+        """The call with its arguments converted by the type hints and by the task's `validate`.
+
+        Raises `InvalidInputError` naming the parameter."""
+        arguments = self.task.signature.checked(self.arguments)
+        validate = self.task.settings.validate
+        if validate is not None:
+            arguments = self.task.signature.checked(await _validated(self.task, validate, arguments))
+        return Call(self.task, arguments, self.options)
+
+
+class Task(Generic[P, R]):
+    """A durable function as declared. `fn` is the undecorated function, `name` what it is stored under."""
+
+    def __init__(
+        self, function: Callable[..., object], name: str, settings: TaskOptions, owner: Owner, call: CallOptions | None = None
+    ) -> None:
+        self.fn = function
+        self.name = checked_name(f"task {name!r}", name)
+        self.settings = settings
+        self.owner = owner
+        self.call_options = call or CallOptions()
+        self.is_async = inspect.iscoroutinefunction(function)
+        self.signature = Signature(function, f"task {name}", context=True)
+        if self.is_async and self.signature.context_name == "BlockingContext":
+            raise ConfigurationError(f"task {name} is an async def and asks for BlockingContext; annotate Context")
+        if not self.is_async and self.signature.context_name == "Context":
+            raise ConfigurationError(f"task {name} is a plain def and asks for Context; annotate BlockingContext")
+        self.__doc__, self.__name__, self.__wrapped__ = function.__doc__, name, function
+
+    def __repr__(self) -> str:
+        return f"Task({self.name!r})"
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, R]:
+        """Inside a body: a child execution and its result. Raises `NotInExecutionError` elsewhere."""
+        scope = body_scope()
+        if scope is None:
+            raise NotInExecutionError(
+                f"task {self.name} was called outside an execution; "
+                f"use `await {self.name}.run(...)` for its result or `.enqueue(...)` for a handle"
+            )
+        if scope.blocking:
+            raise ConfigurationError(f"in a `def` body call a task by ctx.run({self.name}.call(...))")
+        return scope.transport.run(self.call(*args, **kwargs))
+
+    def call(self, *args: P.args, **kwargs: P.kwargs) -> Call[R]:
+        """This task with its arguments, not yet enqueued. Raises `InvalidInputError` for a wrong number or name."""
+        return Call(cast("Task[..., R]", self), self.signature.bind(args, kwargs), self.call_options)
+
+    async def enqueue(self, *args: P.args, **kwargs: P.kwargs) -> Handle[R]:
+        """Stores an execution and answers its handle; durable once this returns.
+
+        Raises `InvalidInputError`, `PayloadTooLargeError` (nothing is stored then), `IdempotencyConflictError`."""
+        return (await self.transport.enqueue([self.call(*args, **kwargs)]))[0]
+
+    async def run(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Stores an execution and waits for its result; inside a body a child. Raises as `Handle.result` does."""
+        return await self.transport.run(self.call(*args, **kwargs))
+
+    def options(self, **settings: Unpack[CallSettings]) -> Task[P, R]:
+        """The same task with options for its next calls. Raises `ConfigurationError`."""
+        call = call_options(f"task {self.name}", self.call_options, self.owner.sizes, **settings)
+        return Task(self.fn, self.name, self.settings, self.owner, call)
+
+    def handle(self, id: str) -> Handle[R]:
+        """A handle on an execution of this task by its id. Asks nothing."""
+        return Handle(id, cast("Task[..., R]", self), self.transport)
+
+    @property
+    def transport(self) -> Transport:
+        """Who answers: inside a body its durable context, else the owner's open client."""
+        scope = body_scope()
+        return self.owner.transport() if scope is None else scope.transport
+
+
+class Activity(Generic[P, R]):
+    """A small idempotent function whose result is recorded once per execution. Outside an execution, and inside another
+    activity, it is the plain function."""
+
+    def __init__(self, function: Callable[..., object], name: str, settings: ActivityOptions, owner: Owner) -> None:
+        self.fn = function
+        self.name = checked_name(f"activity {name!r}", name)
+        self.settings = settings
+        self.owner = owner
+        self.is_async = inspect.iscoroutinefunction(function)
+        self.signature = Signature(function, f"activity {name}", context=False)
+        if self.is_async and settings.run_in != "loop":
+            raise ConfigurationError(f"activity {name} is an async def; run_in={settings.run_in!r} needs a plain def")
+        self.__doc__, self.__name__, self.__wrapped__ = function.__doc__, name, function
+
+    def __repr__(self) -> str:
+        return f"Activity({self.name!r})"
+
+    async def aio(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """The activity awaited: inside an `async def` task recorded (a plain function runs in a thread), elsewhere the
+        function itself, a plain one in a thread."""
+        scope = body_scope()
+        if scope is not None:
+            return cast("R", await _verbs(scope).activity(self, args, kwargs))
+        if self.is_async:
+            return cast("R", await cast("Awaitable[Any]", self.fn(*args, **kwargs)))
+        return cast("R", await asyncio.to_thread(self.fn, *args, **kwargs))
+
+
+class AsyncActivity(Activity[P, R]):
+    """An activity declared with `async def`."""
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, R]:
+        """The recorded result, or a run that records it; outside an execution the function itself."""
+        scope = current.get()
+        if scope is None or scope.activity is not None:
+            return cast("Coroutine[Any, Any, R]", self.fn(*args, **kwargs))
+        if scope.blocking:
+            raise ConfigurationError(f"activity {self.name} is an async def; in a `def` body use ctx.record({self.name}, ...)")
+        return _verbs(scope).activity(self, args, kwargs)
+
+    def options(self, *, key: str | None = None, **settings: Unpack[ActivitySettings]) -> AsyncActivity[P, R]:
+        """The same activity with other options; `key` replaces the arguments in its identity."""
+        return AsyncActivity(self.fn, self.name, _changed(self, key, settings), self.owner)
+
+
+class BlockingActivity(Activity[P, R]):
+    """An activity declared with `def`."""
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Inside a `def` task the recorded result, or a run that records it; outside an execution the function itself.
+        Raises `ConfigurationError` inside an `async def` task, where `.aio` is the word."""
+        scope = current.get()
+        if scope is None or scope.activity is not None:
+            return cast("R", self.fn(*args, **kwargs))
+        if not scope.blocking:
+            raise ConfigurationError(
+                f"activity {self.name} is a plain def; in an `async def` task use `await {self.name}.aio(...)`"
+            )
+        return cast("R", _verbs(scope).activity_blocking(self, args, kwargs))
+
+    def options(self, *, key: str | None = None, **settings: Unpack[ActivitySettings]) -> BlockingActivity[P, R]:
+        """The same activity with other options; `key` replaces the arguments in its identity."""
+        return BlockingActivity(self.fn, self.name, _changed(self, key, settings), self.owner)
+
+
+def _verbs(scope: Any) -> Any:
+    """The context of a body: the engine's own verbs behind activities."""
+    return scope.context
+
+
+def _changed(activity: Activity[..., Any], key: str | None, settings: ActivitySettings) -> ActivityOptions:
+    named = activity_options(f"activity {activity.name}", **settings)
+    changed = {name: getattr(named, name) for name in settings}
+    if key is not None:
+        limit = activity.owner.sizes.name
+        if not isinstance(key, str) or not 1 <= len(key) <= limit or not key.isprintable():  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise ConfigurationError(f"activity {activity.name} key is {key!r}; it must be 1 to {limit} printable characters")
+        changed["key"] = key
+    return replace(activity.settings, **changed)
+
+
+async def _validated(task: Task[..., Any], validate: Callable[..., Any], arguments: Arguments) -> Arguments:
+    """What the task's `validate` makes of the arguments: one value, or a tuple of several."""
+    args, kwargs = task.signature.spread(arguments)
+    try:
+        answer = validate(*args, **kwargs)
+        if inspect.isawaitable(answer):
+            answer = await answer
+    except PerdureError:
+        raise
+    except Exception as error:
+        raise InvalidInputError(f"task {task.name}: {error}") from error
+    names = task.signature.names
+    values = cast("tuple[object, ...]", answer if len(names) != 1 else (answer,))
+    if not isinstance(values, tuple) or len(values) != len(names):
+        raise InvalidInputError(f"task {task.name}: validate must return {len(names)} values, for {', '.join(names)}")
+    return dict(zip(names, values, strict=True))

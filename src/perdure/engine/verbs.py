@@ -1,0 +1,211 @@
+"""The engine's side of a body's verbs: where a call stands (its branch), what is recorded for it, what it records.
+
+`Verbs` is one pass seen from one place. `Context` and `BlockingContext` are its public faces, tasks and handles reach it
+as their `Transport`.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+from perdure.codec import exception_of
+from perdure.engine.activity import Plan, perform, plan_activity
+from perdure.engine.children import child_result, spawn
+from perdure.engine.driver import Driver
+from perdure.engine.journal import Branch, verb_key
+from perdure.engine.ports import Host
+from perdure.engine.scope import Scope, current
+from perdure.errors import ExecutionError, GiveUp, JournalDriftError, NotInExecutionError
+from perdure.model.records import Conflict, Enqueued, Entry, EntryKind, NewExecution
+
+if TYPE_CHECKING:
+    from perdure.engine.task import Activity
+
+ROOT: Final = "0"
+
+
+class Pass:
+    """What all branches of one pass share."""
+
+    def __init__(self, driver: Driver) -> None:
+        self.driver = driver
+        self.flights: dict[str, Any] = {}
+        self.root = Branch(ROOT)
+        self.unmet = set(driver.ledger.memos) | set(driver.ledger.children)
+        self.scope: Scope | None = None
+        self.count = 0
+
+
+class Verbs:
+    """One pass, seen from one place in its body."""
+
+    def __init__(self, shared: Pass, branch: Branch | None = None) -> None:
+        self.shared = shared
+        self.driver: Driver = shared.driver
+        self.host: Host = shared.driver.host
+        self._branch = branch
+
+    # -- where the call stands ----------------------------------------------------------------------------------------
+
+    @property
+    def scope(self) -> Scope:
+        """The scope of the calling code. Raises `NotInExecutionError` inside an activity's body."""
+        scope = current.get()
+        if scope is None or scope.body is not self.driver:
+            scope = self.shared.scope
+        if scope is None:
+            raise NotInExecutionError("this context belongs to an execution that is not running here")
+        if scope.activity is not None:
+            raise NotInExecutionError(
+                f"activity {scope.activity} is a leaf: durable verbs belong in the task that calls it; "
+                "inside an activity the context reads and reports progress"
+            )
+        return scope
+
+    @property
+    def branch(self) -> Branch:
+        """The branch of the calling code."""
+        return self._branch or self.scope.branch
+
+    def in_branch(self, branch: Branch) -> Verbs:
+        """The same pass, seen from another branch."""
+        return Verbs(self.shared, branch)
+
+    @property
+    def flights(self) -> dict[str, Any]:
+        """Activities that run now, by key."""
+        return self.shared.flights
+
+    @property
+    def task_name(self) -> str:
+        """`task NAME`, for messages."""
+        return f"task {self.driver.claim.task_name}"
+
+    def activity_scope(self, name: str, attempt: int) -> Scope:
+        """The scope inside an activity's body."""
+        scope = self.scope
+        return Scope(scope.body, scope.branch, scope.context, scope.transport, name, scope.blocking)
+
+    def unique(self, base: str) -> str:
+        """A key for an open wait, which several branches may hold on one thing."""
+        self.shared.count += 1
+        return f"{base} {self.shared.count}"
+
+    # -- what is recorded ---------------------------------------------------------------------------------------------
+
+    def key(self, verb: str, explicit: str | None) -> str:
+        """The key of a verb without identity of its own."""
+        if explicit is not None and not 1 <= len(explicit) <= self.host.sizes.name:
+            raise GiveUp(f"{verb} key is {explicit!r}; it must be a text of 1 to {self.host.sizes.name} characters")
+        return verb_key(self.branch, verb, explicit)
+
+    def recorded(self, key: str, kind: EntryKind, what: str) -> Entry | None:
+        """What is recorded under a key. Ends the pass as drift when another kind of verb, or a task, recorded it."""
+        ledger = self.driver.ledger
+        try:
+            if kind != "child" and ledger.child(key) is not None:
+                raise JournalDriftError(f"{what} meets key {key!r}, which a child task recorded; use another key")
+            entry = ledger.memo(key, kind, what)
+        except JournalDriftError as error:
+            raise self.drifted(str(error)) from None
+        if entry is None:
+            self.missed()
+        else:
+            self.met(key)
+        return entry
+
+    def met(self, key: str) -> None:
+        """A recorded call was asked for; after the last one the pass no longer replays."""
+        self.shared.unmet.discard(key)
+
+    def missed(self) -> None:
+        """A call that is not recorded: from here on the pass no longer replays."""
+        self.shared.unmet.clear()
+
+    @property
+    def replaying(self) -> bool:
+        """Whether the body still goes over what it did before."""
+        return bool(self.shared.unmet)
+
+    async def record(self, entry: Entry, *, wait: bool = True) -> None:
+        """Writes an entry, by default returning once it is durable."""
+        driver = self.driver
+        self._check_room()
+        if driver.phase != "running":
+            await driver.ready()
+        driver.write(entry)
+        if wait:
+            await driver.flushed()
+
+    def keep(self, entry: Entry) -> None:
+        """Notes an entry that holds from now on in this pass, durable before anything leaves the process."""
+        self._check_room()
+        self.driver.ledger.add(entry)
+        self.driver.keep(entry)
+
+    def drifted(self, message: str) -> JournalDriftError:
+        """Ends the pass as drift; the error is what the verb raises meanwhile."""
+        error = JournalDriftError(f"{self.task_name} ({self.driver.claim.id}): {message}")
+        self.driver.fail_drift(error)
+        return error
+
+    def _check_room(self) -> None:
+        if self.driver.ledger.size >= self.host.sizes.journal:
+            raise GiveUp(f"{self.task_name} has {self.host.sizes.journal} journal entries; see Sizes(journal=...)")
+
+    # -- activities and executions ------------------------------------------------------------------------------------
+
+    async def activity(self, activity: Activity[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+        """The result of an activity's call, recorded."""
+        return await self.activity_planned(activity, plan_activity(self, activity, args, kwargs), args, kwargs)
+
+    async def activity_planned(
+        self, activity: Activity[..., Any], plan: Plan, args: tuple[Any, ...], kwargs: Mapping[str, Any]
+    ) -> Any:
+        """As `activity`, under a plan made before."""
+        if activity.settings.queue is None:
+            return await perform(self, plan)
+        return await self._activity_elsewhere(activity, plan, args, kwargs)
+
+    async def _activity_elsewhere(
+        self, activity: Activity[..., Any], plan: Plan, args: tuple[Any, ...], kwargs: Mapping[str, Any]
+    ) -> Any:
+        """An activity with a queue of its own runs as a child execution; its failure is raised as an activity's."""
+        task = self.host.directory.task(activity.name)
+        if task is None:
+            raise self.drifted(f"activity {activity.name} has a queue but is not declared in this app")
+        try:
+            child = await spawn(self, task.options(queue=activity.settings.queue or "default").call(*args, **kwargs), plan.key)
+            return await child_result(self, child, task)
+        except ExecutionError as error:
+            if error.failure is None:
+                raise
+            raise exception_of(error.failure) from error
+
+    async def store_executions(self, specs: Sequence[NewExecution]) -> list[Enqueued | Conflict]:
+        """Stores independent executions."""
+        return await self.host.store_executions(specs)
+
+    @property
+    def logger(self) -> logging.LoggerAdapter[logging.Logger]:
+        """The task's logger: silent while replaying, records carry execution, task and attempt."""
+        return PassLogger(self)
+
+
+class PassLogger(logging.LoggerAdapter[logging.Logger]):
+    """Logs under `perdure.task.<name>` with the execution's id, task and attempt; nothing while replaying."""
+
+    def __init__(self, verbs: Verbs) -> None:
+        claim = verbs.driver.claim
+        extra = {"execution_id": claim.id, "task": claim.task_name, "attempt": claim.attempt}
+        super().__init__(logging.getLogger(f"perdure.task.{claim.task_name}"), extra)
+        self._verbs = verbs
+
+    def isEnabledFor(self, level: int) -> bool:  # noqa: N802 - the name that logging gave it
+        """Nothing is logged while the body goes over what it did before."""
+        return not self._verbs.replaying and self.logger.isEnabledFor(level)
+
+
+__all__ = ["Pass", "PassLogger", "Verbs"]

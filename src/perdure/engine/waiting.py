@@ -1,0 +1,101 @@
+"""Verbs that ask for time, chance or an outside value: `sleep`, `wait_for`, `now`, `uuid`, `random`.
+
+A timer's end is recorded when the sleep begins, so a replay waits for the same moment. The n-th `wait_for` of a name that
+receives takes the n-th signal. `uuid` and `random` derive from the execution's id and their key and need no entry.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from perdure.clock import Duration, milliseconds
+from perdure.codec import DecodeError, TypeCodec, encode_failure
+from perdure.engine.waits import OpenWait
+from perdure.errors import Failure
+from perdure.model.records import MEMO, Entry, Received
+
+if TYPE_CHECKING:
+    from perdure.engine.journal import Ledger
+    from perdure.engine.verbs import Verbs
+
+LATE: Final = "late"
+
+
+async def sleep(verbs: Verbs, duration: Duration, key: str | None) -> None:
+    """Returns when the time is over, however many passes that takes."""
+    length = milliseconds(duration, "sleep")
+    await verbs.driver.ready()
+    due_at = _timer(verbs, verbs.key("sleep", key), "sleep", length)
+    if due_at > verbs.host.clock.now():
+        probe: Callable[[Ledger, int], bool | None] = lambda _, now: now >= due_at or None  # noqa: E731
+        await verbs.driver.wait(OpenWait(verbs.unique("sleep"), "timer", "", probe, due_at))
+
+
+async def wait_for(verbs: Verbs, name: str, codec: TypeCodec, timeout: Duration | None, key: str | None) -> Any:
+    """The next signal of a name. Raises `TimeoutError` when it is late; that is recorded too."""
+    length = None if timeout is None else milliseconds(timeout, "wait_for timeout")
+    await verbs.driver.ready()
+    own = verbs.key(f"wait_for:{name}", key)
+    entry = verbs.recorded(own, "signal", f"wait_for {name}")
+    if entry is None:
+        due_at = None if length is None else _timer(verbs, own + "!timeout", name, length)
+        entry = await _received(verbs, own, name, due_at)
+    if entry.value is None:
+        raise TimeoutError(f"no signal {name!r} came in time")
+    try:
+        return codec.decode(verbs.host.payloads.unwrap(entry.value))
+    except DecodeError as error:
+        raise verbs.drifted(f"signal {name!r} does not decode: {error}") from error
+
+
+async def _received(verbs: Verbs, key: str, name: str, due_at: int | None) -> Entry:
+    """Waits for the signal, and records what came of it."""
+
+    def probe(ledger: Ledger, now: int) -> Entry | None:
+        signal = ledger.next_signal(name)
+        if signal is not None and (due_at is None or signal.accepted_at <= due_at):
+            return _taken(verbs, key, name, signal)
+        return _taken(verbs, key, name, None) if due_at is not None and now >= due_at else None
+
+    entry = probe(verbs.driver.ledger, verbs.host.clock.now())
+    if entry is None:
+        wait = OpenWait(verbs.unique(key), "signal", name, probe, due_at)
+        entry = cast("Entry", await verbs.driver.wait(wait))
+    await verbs.driver.flushed()
+    return entry
+
+
+def _taken(verbs: Verbs, key: str, name: str, signal: Received | None) -> Entry:
+    """Notes at once that a signal is taken, so that the next wait of its name takes the next one."""
+    late = None if signal else encode_failure(Failure("timed_out", "TimeoutError", f"no signal {name!r} came in time"))
+    value = signal.value if signal else None
+    driver = verbs.driver
+    entry = Entry(key, MEMO, driver.ledger.take_position(), "signal", name, value, late, None,
+                  verbs.host.clock.now(), None, driver.claim.token)  # fmt: skip
+    verbs.keep(entry)
+    return entry
+
+
+def now(verbs: Verbs, key: str | None) -> int:
+    """The time, the same on every replay; durable before anything leaves the process."""
+    own = verbs.key("now", key)
+    entry = verbs.recorded(own, "value", "now")
+    if entry is None:
+        moment = verbs.host.clock.now()
+        driver = verbs.driver
+        entry = Entry(own, MEMO, driver.ledger.take_position(), "value", "now", str(moment), None, None,
+                      moment, None, driver.claim.token)  # fmt: skip
+        verbs.keep(entry)
+    return int(cast("str", entry.value))
+
+
+def _timer(verbs: Verbs, key: str, name: str, length: int) -> int:
+    """When a timer ends: as recorded, or noted now."""
+    entry = verbs.recorded(key, "timer", name)
+    if entry is None:
+        driver, begun = verbs.driver, verbs.host.clock.now()
+        entry = Entry(key, MEMO, driver.ledger.take_position(), "timer", name, None, None, begun + length,
+                      begun, None, driver.claim.token)  # fmt: skip
+        verbs.keep(entry)
+    return cast("int", entry.due_at)

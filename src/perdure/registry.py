@@ -1,0 +1,232 @@
+"""Declaring tasks and activities: on an app, or on a `Registry` in a module of its own that an app includes.
+
+Declaring needs no storage and no event loop. A name is the function's `__name__`, never its module, so that `__main__`, an
+import and a web app agree. Tasks, activities and aliases share one space of names.
+"""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+from collections.abc import Awaitable, Callable
+from typing import Any, Concatenate, ParamSpec, TypeVar, Unpack, cast, overload
+
+from perdure.engine.blocking import BlockingContext
+from perdure.engine.context import Context
+from perdure.engine.options import (
+    ActivitySettings,
+    TaskOptions,
+    TaskSettings,
+    activity_options,
+    checked_name,
+    task_options,
+)
+from perdure.engine.ports import Transport
+from perdure.engine.task import Activity, AsyncActivity, BlockingActivity, Task
+from perdure.errors import AppClosedError, ConfigurationError, TaskNotFoundError
+from perdure.model.policy import Sizes
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class TaskDecorator:
+    """What `@app.task(...)` with options answers: it declares the function below it."""
+
+    def __init__(self, declare: Callable[[Callable[..., object]], Task[..., Any]]) -> None:
+        self._declare = declare
+
+    @overload
+    def __call__(self, function: Callable[Concatenate[Context, P], Awaitable[R]], /) -> Task[P, R]: ...
+    @overload
+    def __call__(self, function: Callable[Concatenate[BlockingContext, P], R], /) -> Task[P, R]: ...
+    @overload
+    def __call__(self, function: Callable[P, Awaitable[R]], /) -> Task[P, R]: ...
+    @overload
+    def __call__(self, function: Callable[P, R], /) -> Task[P, R]: ...
+    def __call__(self, function: Callable[..., Any], /) -> Task[..., Any]:
+        """Declares the function as a task."""
+        return self._declare(function)
+
+
+class ActivityDecorator:
+    """What `@app.activity(...)` with options answers: it declares the function below it."""
+
+    def __init__(self, declare: Callable[[Callable[..., object]], Activity[..., Any]]) -> None:
+        self._declare = declare
+
+    @overload
+    def __call__(self, function: Callable[P, Awaitable[R]], /) -> AsyncActivity[P, R]: ...
+    @overload
+    def __call__(self, function: Callable[P, R], /) -> BlockingActivity[P, R]: ...
+    def __call__(self, function: Callable[..., Any], /) -> Activity[..., Any]:
+        """Declares the function as an activity."""
+        return self._declare(function)
+
+
+class Registry:
+    """Tasks and activities declared apart from an app: `app.include(registry)` adds them. `prefix` stands before each
+    name. Raises `ConfigurationError` for a bad or duplicate name when something is declared."""
+
+    def __init__(self, prefix: str = "") -> None:
+        if prefix:
+            checked_name("registry prefix", prefix)
+        self.prefix = prefix
+        self.sizes = Sizes()
+        self._tasks: dict[str, Task[..., Any]] = {}
+        self._activities: dict[str, Activity[..., Any]] = {}
+        self._names: dict[str, str] = {}
+        self._includers: list[Registry] = []
+
+    # -- declaring ----------------------------------------------------------------------------------------------------
+
+    @overload
+    def task(self, function: Callable[Concatenate[Context, P], Awaitable[R]], /) -> Task[P, R]: ...
+    @overload
+    def task(self, function: Callable[Concatenate[BlockingContext, P], R], /) -> Task[P, R]: ...
+    @overload
+    def task(self, function: Callable[P, Awaitable[R]], /) -> Task[P, R]: ...
+    @overload
+    def task(self, function: Callable[P, R], /) -> Task[P, R]: ...
+    @overload
+    def task(self, **settings: Unpack[TaskSettings]) -> TaskDecorator: ...
+    def task(self, function: Callable[..., Any] | None = None, /, **settings: Any) -> Any:
+        """Declares a durable function, bare or with options (see `docs/reference/options.md`).
+
+        Raises `ConfigurationError` for a wrong option or a name that is taken, `NotSerializableError` for a parameter
+        or result that cannot be stored.
+        """
+        if function is not None:
+            return self._declare_task(function, settings)
+        return TaskDecorator(lambda function: self._declare_task(function, settings))
+
+    @overload
+    def activity(self, function: Callable[P, Awaitable[R]], /) -> AsyncActivity[P, R]: ...
+    @overload
+    def activity(self, function: Callable[P, R], /) -> BlockingActivity[P, R]: ...
+    @overload
+    def activity(self, **settings: Unpack[ActivitySettings]) -> ActivityDecorator: ...
+    def activity(self, function: Callable[..., Any] | None = None, /, **settings: Any) -> Any:
+        """Declares a small idempotent function whose result is recorded once per execution, bare or with options.
+
+        Raises as `task` does.
+        """
+        if function is not None:
+            return self._declare_activity(function, settings)
+        return ActivityDecorator(lambda function: self._declare_activity(function, settings))
+
+    def _declare_task(self, function: Callable[..., object], settings: dict[str, Any]) -> Task[..., Any]:
+        name = self._name("task", function, settings)
+        options = task_options(f"task {name}", **cast("TaskSettings", settings))
+        task: Task[..., Any] = Task(function, name, options, self)
+        self._claim_names(f"task {name}", name, *options.aliases)
+        for each in (name, *options.aliases):
+            self._tasks[each] = task
+        return task
+
+    def _declare_activity(self, function: Callable[..., object], settings: dict[str, Any]) -> Activity[..., Any]:
+        name = self._name("activity", function, settings)
+        aliases = tuple(checked_name(f"activity {name} alias", alias) for alias in settings.pop("aliases", ()))
+        options = activity_options(f"activity {name}", **cast("ActivitySettings", settings))
+        make = AsyncActivity if inspect.iscoroutinefunction(function) else BlockingActivity
+        activity: Activity[..., Any] = make(function, name, options, self)
+        self._claim_names(f"activity {name}", name, *aliases)
+        for each in (name, *aliases):
+            self._activities[each] = activity
+        if options.queue is not None:
+            elsewhere = TaskOptions(retries=options.retries, timeout=options.timeout, queue=options.queue)
+            self._tasks[name] = Task(function, name, elsewhere, self)
+        return activity
+
+    def _name(self, kind: str, function: object, settings: dict[str, Any]) -> str:
+        if not callable(function) or isinstance(function, type | Task | Activity):
+            raise ConfigurationError(f"@app.{kind} decorates a function, not {function!r}")
+        if inspect.isasyncgenfunction(function) or inspect.isgeneratorfunction(function):
+            raise ConfigurationError(f"@app.{kind} decorates a function that returns, not a generator: {function!r}")
+        name = settings.pop("name", None) or getattr(function, "__name__", None)
+        return checked_name(kind, f"{self.prefix}{name}" if isinstance(name, str) else name)
+
+    def _claim_names(self, what: str, *names: str) -> None:
+        for name in names:
+            if name in self._names:
+                raise ConfigurationError(f"{what}: the name {name!r} is taken by {self._names[name]}; give name='...'")
+        for name in names:
+            self._names[name] = what
+        for includer in self._includers:
+            includer._adopt(self)
+
+    def include(self, registry: Registry) -> None:
+        """Adds all that is, and later will be, declared on another registry. Raises `ConfigurationError` for a name
+        that is taken."""
+        if registry is self or self in registry._includers:
+            raise ConfigurationError("a registry cannot include itself")
+        for name, what in registry._names.items():
+            if name in self._names:
+                raise ConfigurationError(f"include: the name {name!r} of {what} is taken by {self._names[name]}")
+        registry._includers.append(self)
+        self._adopt(registry)
+
+    def _adopt(self, registry: Registry) -> None:
+        """Takes over what is new in an included registry."""
+        self._names.update(registry._names)
+        self._tasks.update(registry._tasks)
+        self._activities.update(registry._activities)
+        for includer in self._includers:
+            includer._adopt(self)
+
+    # -- finding ------------------------------------------------------------------------------------------------------
+
+    @property
+    def tasks(self) -> dict[str, Task[..., Any]]:
+        """Tasks by the names they answer to, aliases included."""
+        return dict(self._tasks)
+
+    @property
+    def activities(self) -> dict[str, Activity[..., Any]]:
+        """Activities by the names they answer to."""
+        return dict(self._activities)
+
+    def find_task(self, name: str) -> Task[..., Any]:
+        """The task that answers to a name. Raises `TaskNotFoundError` naming the nearest one."""
+        task = self._tasks.get(name)
+        if task is None:
+            near = difflib.get_close_matches(name, self._tasks, 1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            raise TaskNotFoundError(f"no task named {name!r} is declared in this app{hint}")
+        return task
+
+    # -- owner of its tasks -------------------------------------------------------------------------------------------
+
+    def transport(self) -> Transport:
+        """The open client of the one app that includes this registry. Raises `AppClosedError`, `ConfigurationError`."""
+        found = [each for includer in self._includers if (each := includer.open_transport()) is not None]
+        if len(found) > 1:
+            raise ConfigurationError("this registry is included in several open apps; use app.enqueue(task.call(...))")
+        if not found:
+            raise AppClosedError("no app that includes this registry is open; use `async with app:`")
+        return found[0]
+
+    def open_transport(self) -> Transport | None:
+        """The open client, if there is one that is usable from here."""
+        for includer in self._includers:
+            if (transport := includer.open_transport()) is not None:
+                return transport
+        return None
+
+
+class Names:
+    """A registry as the engine asks it: tasks and activities by name."""
+
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
+
+    def task(self, name: str) -> Task[..., Any] | None:
+        """The task that answers to `name`."""
+        return self._registry._tasks.get(name)  # pyright: ignore[reportPrivateUsage]
+
+    def activity(self, name: str) -> Activity[..., Any] | None:
+        """The activity that answers to `name`."""
+        return self._registry._activities.get(name)  # pyright: ignore[reportPrivateUsage]
+
+
+__all__ = ["ActivityDecorator", "Names", "Registry", "TaskDecorator"]

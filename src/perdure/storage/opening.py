@@ -1,0 +1,50 @@
+"""Finding a storage by its URL: the one place that knows which databases there are.
+
+`sqlite:///file.db` (or an absolute `sqlite:////path/file.db`), `memory://`; others by the entry point group
+`perdure.storage`, whose name is the URL's scheme.
+"""
+
+from __future__ import annotations
+
+from importlib.metadata import entry_points
+from typing import cast
+from urllib.parse import unquote, urlsplit
+
+from perdure.errors import ConfigurationError
+from perdure.storage.memory import MemoryStorage
+from perdure.storage.protocol import Storage
+from perdure.storage.sqlite import SQLiteStorage
+
+GROUP = "perdure.storage"
+
+
+def open_storage(url: str, schema: str = "perdure") -> Storage:
+    """The storage that a URL names, not yet migrated. Raises `ConfigurationError` for a URL that names none, and
+    `StorageError` when it cannot be opened."""
+    parts = urlsplit(url)
+    scheme = parts.scheme.partition("+")[0]
+    if scheme == "memory":
+        return MemoryStorage()
+    if scheme == "sqlite":
+        return SQLiteStorage(_path(url, parts.netloc, parts.path))
+    for point in entry_points(group=GROUP):
+        if point.name == scheme:
+            return cast("Storage", point.load()(url, schema))
+    hint = "; needs pip install 'perdure[postgres]'" if scheme in ("postgres", "postgresql") else ""
+    raise ConfigurationError(
+        f"url {without_password(url)!r} names no storage; write sqlite:///file.db, memory:// or postgresql://host/name{hint}"
+    )
+
+
+def _path(url: str, host: str, path: str) -> str:
+    if host:
+        raise ConfigurationError(f"url {url!r}: write sqlite:/// with three slashes before a relative path")
+    if len(path) < 2 or path.endswith("/"):
+        raise ConfigurationError(f"url {url!r} names no file; write sqlite:///file.db")
+    return unquote(path[1:])
+
+
+def without_password(url: str) -> str:
+    """The URL with its password masked, for messages."""
+    parts = urlsplit(url)
+    return url.replace(f":{parts.password}@", ":***@") if parts.password else url

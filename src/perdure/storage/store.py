@@ -1,0 +1,369 @@
+"""The async face of a storage: one commit queue, and readers beside it.
+
+Every change of a tick of the event loop (enqueues, journal entries, outcomes, claims) joins one batch; the batch is
+written in one transaction; while it is in flight the next one fills. There is no timer: an idle store commits at once,
+a busy one puts hundreds of changes into each commit. (Group commit as in databases' own logs; measured in
+`docs/decisions`.)
+
+A batch runs its verbs in one fixed order, claims last, so that settling and claiming share a round trip. It must never
+look into what it carries beyond telling listeners what settled and whether work may have fallen due.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import logging
+import threading
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from queue import SimpleQueue
+from typing import Any, Final, Literal, Protocol, TypeAlias, TypeVar, cast
+
+import msgspec
+
+from perdure.clock import Clock
+from perdure.errors import AppClosedError, StorageError
+from perdure.model.records import (
+    Beat,
+    Claimed,
+    Committed,
+    Completed,
+    Conflict,
+    Enqueued,
+    Reclaimed,
+    Retried,
+    Settled,
+    Suspended,
+    Transition,
+)
+from perdure.model.status import SETTLED, Status
+from perdure.storage.protocol import Storage
+
+T = TypeVar("T")
+Verb: TypeAlias = Literal[
+    "enqueue", "commit", "signal", "cancel", "retry", "forget", "drain", "heartbeat", "reclaim", "prune", "claim"
+]
+ORDER: Final[tuple[Verb, ...]] = (
+    "enqueue", "commit", "signal", "cancel", "retry", "forget", "drain", "heartbeat", "reclaim", "prune", "claim",
+)  # fmt: skip
+SETS: Final = frozenset({"enqueue", "commit", "signal", "cancel", "retry"})
+FIRST_PAUSE, LONGEST_PAUSE = 0.05, 2.0
+
+logger = logging.getLogger("perdure")
+
+
+class Ending(msgspec.Struct, frozen=True):
+    """How an execution ended, as far as a waiter needs it."""
+
+    status: Status
+    result: str | None = None
+    failure: str | None = None
+
+
+class Listener(Protocol):
+    """Who wants to hear what a store learns. All are called on the event loop."""
+
+    def settled(self, endings: dict[str, Ending]) -> None:
+        """These executions settled by a commit of this process."""
+        ...
+
+    def due(self, woken: Iterable[str]) -> None:
+        """Work may have fallen due; `woken` are executions that were waiting for what just happened."""
+        ...
+
+    def hinted(self) -> None:
+        """Another process may have changed something."""
+        ...
+
+
+class Request:
+    """One item of a batch. `take` makes the item when the batch is closed (`None`: nothing to write after all); `done`
+    gets the answer or the error. A `stubborn` request is sent again, with pauses, while the database cannot be reached.
+    """
+
+    __slots__ = ("done", "item", "stubborn", "take")
+
+    def __init__(
+        self, item: object, take: Callable[[], object] | None, done: Callable[[Any], None], stubborn: bool
+    ) -> None:
+        self.item, self.take, self.done, self.stubborn = item, take, done, stubborn
+
+
+Batch: TypeAlias = dict[Verb, list[Request]]
+
+
+class Store:
+    """One storage, used by one event loop."""
+
+    def __init__(self, storage: Storage, clock: Clock) -> None:
+        self.storage, self.clock = storage, clock
+        self.listeners: list[Listener] = []
+        self._batch: Batch = {}
+        self._scheduled = self._in_flight = self._closed = False
+        self._pause = FIRST_PAUSE
+        self._inbox: SimpleQueue[Batch | None] = SimpleQueue()
+        self._writer: threading.Thread | None = None
+        self._readers: ThreadPoolExecutor | None = None
+
+    async def open(self) -> None:
+        """Migrates the storage and starts the store's threads. Raises `StorageError`."""
+        self._loop = asyncio.get_running_loop()
+        self._context = contextvars.copy_context()
+        if not self.storage.inline:
+            self._readers = ThreadPoolExecutor(4, "perdure-read")
+            self._writer = threading.Thread(target=self._write_batches, name="perdure-write", daemon=True)
+            self._writer.start()
+        try:
+            await self.read(lambda storage: storage.migrate(self.clock.now()))
+        except BaseException:
+            await self.close()
+            raise
+        self.storage.listen(self._overheard)
+
+    async def close(self) -> None:
+        """Writes what is queued, then ends threads and closes the storage. Closing twice is no error."""
+        while not self._closed and (self._batch or self._in_flight) and self._pause == FIRST_PAUSE:
+            await asyncio.sleep(0)
+        if self._closed:
+            return
+        self._closed = True
+        if self._writer is not None:
+            self._inbox.put(None)
+            await asyncio.to_thread(self._writer.join)
+        if self._readers is not None:
+            self._readers.shutdown(wait=False)
+        self._refuse_rest()
+        self.storage.close()
+
+    async def read(self, function: Callable[[Storage], T]) -> T:
+        """Runs a reading operation beside the writer. Raises `StorageError`, `AppClosedError`."""
+        if self._closed:
+            raise AppClosedError("the app is closed; open it with `async with app:`")
+        if self._readers is None:
+            return function(self.storage)
+        return await self._loop.run_in_executor(self._readers, function, self.storage)
+
+    async def ask(self, verb: Verb, item: object, *, stubborn: bool = False) -> Any:
+        """Writes one item with the next batch and answers what the storage answered. Raises `StorageError`."""
+        future: asyncio.Future[Any] = self._loop.create_future()
+
+        def done(answer: object) -> None:
+            if future.done():
+                return
+            if isinstance(answer, BaseException):
+                future.set_exception(answer)
+            else:
+                future.set_result(answer)
+
+        self.put(verb, item, done, stubborn=stubborn)
+        return await future
+
+    def put(
+        self,
+        verb: Verb,
+        item: object,
+        done: Callable[[Any], None],
+        *,
+        take: Callable[[], object] | None = None,
+        stubborn: bool = False,
+    ) -> None:
+        """Adds an item to the next batch; `done` gets the answer, or a `StorageError`. See `Request`."""
+        if self._closed:
+            done(AppClosedError("the app is closed; open it with `async with app:`"))
+            return
+        self._batch.setdefault(verb, []).append(Request(item, take, done, stubborn))
+        self._schedule()
+
+    def _schedule(self) -> None:
+        if not self._scheduled and not self._in_flight:
+            self._scheduled = True
+            self._loop.call_soon(self._flush, context=self._context)
+
+    def _flush(self) -> None:
+        self._scheduled = False
+        batch, self._batch = _closed_batch(self._batch), {}
+        if not batch or self._in_flight:
+            return
+        self._in_flight = True
+        if self.storage.inline:
+            self._deliver(batch, self._execute(batch))
+        else:
+            self._inbox.put(batch)
+
+    def _write_batches(self) -> None:
+        while (batch := self._inbox.get()) is not None:
+            answers = self._execute(batch)
+            try:
+                self._loop.call_soon_threadsafe(self._deliver, batch, answers)
+            except RuntimeError:  # the loop was closed under us: nobody is left to answer
+                return
+
+    def _execute(self, batch: Batch) -> dict[Verb, list[Any]]:
+        try:
+            return _perform(self.storage, batch, self.clock.now())
+        except Exception as error:
+            if sum(map(len, batch.values())) == 1 or (isinstance(error, StorageError) and error.retryable):
+                return {verb: [_as_storage_error(error)] * len(requests) for verb, requests in batch.items()}
+            return self._execute_one_by_one(batch)
+
+    def _execute_one_by_one(self, batch: Batch) -> dict[Verb, list[Any]]:
+        """One bad item must not fail its neighbours: each request gets a transaction of its own."""
+        return {
+            verb: [self._execute({verb: [request]})[verb][0] for request in requests]
+            for verb, requests in batch.items()
+        }
+
+    def _deliver(self, batch: Batch, answers: dict[Verb, list[Any]]) -> None:
+        again: Batch = {}
+        for verb, requests in batch.items():
+            for request, answer in zip(requests, answers[verb], strict=True):
+                if isinstance(answer, StorageError) and request.stubborn and not self._closed:
+                    again.setdefault(verb, []).append(request)
+                else:
+                    request.done(answer)
+        self._tell(batch, answers)
+        if again:
+            self._send_again(again)
+        else:
+            self._pause = FIRST_PAUSE
+            self._next()
+
+    def _next(self) -> None:
+        self._in_flight = False
+        if self._batch:
+            self._schedule()
+
+    def _send_again(self, again: Batch) -> None:
+        logger.warning("storage cannot be written; %d changes wait %.2g s", sum(map(len, again.values())), self._pause)
+        for verb, requests in again.items():
+            self._batch[verb] = requests + self._batch.get(verb, [])
+        self.clock.call_later(self._pause, self._next)
+        self._pause = min(self._pause * 2, LONGEST_PAUSE)
+
+    def _refuse_rest(self) -> None:
+        rest, self._batch = self._batch, {}
+        for requests in rest.values():
+            for request in requests:
+                request.done(AppClosedError("the app was closed before this was written"))
+
+    def _tell(self, batch: Batch, answers: dict[Verb, list[Any]]) -> None:
+        if not self.listeners:
+            return
+        endings, woken, due = _news(batch, answers)
+        flagged = "cancel" in batch or any(ending.status != "completed" for ending in endings.values())
+        for listener in tuple(self.listeners):
+            if flagged:
+                listener.hinted()
+            if endings:
+                listener.settled(endings)
+            if due or woken:
+                listener.due(woken)
+
+    def _overheard(self) -> None:
+        if not self._closed:
+            try:
+                self._loop.call_soon_threadsafe(self._pass_hint)
+            except RuntimeError:
+                return
+
+    def _pass_hint(self) -> None:
+        for listener in tuple(self.listeners):
+            listener.hinted()
+
+
+def _closed_batch(batch: Batch) -> Batch:
+    """The batch with every late item made; requests that have nothing to write are left out."""
+    closed: Batch = {}
+    for verb, requests in batch.items():
+        kept = [request for request in requests if _made(request)]
+        if kept:
+            closed[verb] = kept
+    return closed
+
+
+def _made(request: Request) -> bool:
+    if request.take is None:
+        return True
+    request.item = request.take()
+    request.take = None
+    return request.item is not None
+
+
+def _perform(storage: Storage, batch: Batch, now: int) -> dict[Verb, list[Any]]:
+    answers: dict[Verb, list[Any]] = {}
+    with storage.transaction():
+        for verb in ORDER:
+            requests = batch.get(verb)
+            if requests is None:
+                continue
+            operation = cast("Callable[..., Any]", getattr(storage, verb))
+            if verb in SETS:
+                answers[verb] = operation([request.item for request in requests], now)
+            else:
+                answers[verb] = [_single(operation, request.item, now) for request in requests]
+    return answers
+
+
+def _single(operation: Callable[..., Any], item: object, now: int) -> object:
+    """`forget`, `drain`, `heartbeat`, `claim` take their item first, `prune` and `reclaim` take `now` first."""
+    if item is None:
+        return operation(now)
+    if isinstance(item, tuple):
+        return operation(*cast("tuple[Any, ...]", item), now)
+    if isinstance(item, dict):
+        return operation(now, **cast("dict[str, Any]", item))
+    return operation(item, now)
+
+
+def _as_storage_error(error: Exception) -> Exception:
+    if isinstance(error, StorageError | ValueError):
+        return error
+    wrapped = StorageError(f"the storage failed: {type(error).__name__}: {error}")
+    wrapped.__cause__ = error
+    return wrapped
+
+
+def _news(batch: Batch, answers: dict[Verb, list[Any]]) -> tuple[dict[str, Ending], set[str], bool]:
+    """What a batch settled, whom it woke, and whether work may have fallen due."""
+    endings: dict[str, Ending] = {}
+    woken: set[str] = set()
+    due = False
+    for request, answer in zip(batch.get("commit", ()), answers.get("commit", ()), strict=True):
+        if isinstance(answer, Committed):
+            due |= _read_commit(cast("Transition", request.item), answer, endings, woken)
+    for answer in answers.get("enqueue", ()):
+        due |= isinstance(answer, Enqueued) and answer.created and not answer.leased
+    for request, answer in zip(batch.get("signal", ()), answers.get("signal", ()), strict=True):
+        if not isinstance(answer, Exception):
+            woken.add(cast("Any", request.item).execution_id)
+    for request, answer in zip(batch.get("cancel", ()), answers.get("cancel", ()), strict=True):
+        if answer == "cancelled":
+            endings[cast("tuple[str, str]", request.item)[0]] = Ending("cancelled")
+        due = True
+    for answer in answers.get("reclaim", ()):
+        if isinstance(answer, Reclaimed):
+            woken.update(answer.woken)
+            due |= bool(answer.released)
+            endings |= {id: Ending("failed") for id in answer.poisoned} | {
+                id: Ending("timed_out") for id in answer.expired
+            }
+    due |= bool({"retry", "forget"} & batch.keys())
+    return endings, woken, due
+
+
+def _read_commit(item: Transition, answer: Committed, endings: dict[str, Ending], woken: set[str]) -> bool:
+    woken.update(answer.woken)
+    if answer.status in SETTLED and not answer.lost:
+        outcome = item.outcome
+        if isinstance(outcome, Completed) and answer.status == "completed":
+            endings[item.id] = Ending("completed", outcome.result)
+        elif isinstance(outcome, Settled) and answer.status == outcome.status and not answer.cancelled:
+            endings[item.id] = Ending(answer.status, None, outcome.failure)
+        else:
+            endings[item.id] = Ending(answer.status)
+    spawned = any(isinstance(each, Enqueued) and each.created and not each.leased for each in answer.spawned)
+    return spawned or isinstance(item.outcome, Retried | Suspended)
+
+
+__all__ = ["Beat", "Claimed", "Conflict", "Ending", "Listener", "Store"]

@@ -1,0 +1,90 @@
+"""When to ask for work, and for how much.
+
+A claim rides with the batch that frees the slots it fills, so settling and claiming share a round trip. While the last
+claim came back short nothing is asked for again until something may have fallen due: a commit that says so, a hint, the
+next due moment, or the poll.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from perdure.clock import Cancellable, Clock
+from perdure.model.records import Claimed, ClaimRequest
+from perdure.storage.store import Store
+
+logger = logging.getLogger("perdure")
+
+
+class Claimer:
+    """Asks the store for work. `demand` makes the request (`None`: no slot is free), `take` starts what came."""
+
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        poll: float,
+        demand: Callable[[], ClaimRequest | None],
+        take: Callable[[Claimed], None],
+    ) -> None:
+        self._store, self._clock, self._poll = store, clock, poll
+        self._demand, self._take = demand, take
+        self._maybe_due, self._asking, self._closed = True, False, False
+        self._tick: Cancellable | None = None
+        self._next_due: int | None = None
+        self.short = False
+
+    def due(self) -> None:
+        """Something may have fallen due."""
+        self._maybe_due = True
+        self.slot_free()
+
+    def slot_free(self) -> None:
+        """A slot is, or is about to be, free."""
+        if self._maybe_due and not self._asking and not self._closed:
+            self._asking = True
+            self._store.put("claim", None, self._answered, take=self._request)
+
+    def close(self) -> None:
+        """No new claims."""
+        self._closed = True
+        if self._tick is not None:
+            self._tick.cancel()
+
+    def _request(self) -> ClaimRequest | None:
+        request = None if self._closed else self._demand()
+        if request is None:
+            self._asking = False
+        return request
+
+    def _answered(self, answer: Any) -> None:
+        self._asking = False
+        if isinstance(answer, BaseException):
+            logger.warning("work cannot be claimed, next try in %.3g s: %s", self._poll, answer)
+            self._maybe_due = True
+            return self._sleep(self._poll)
+        claimed: Claimed = answer
+        self.short = claimed.short
+        self._maybe_due = not claimed.short
+        self._next_due = claimed.next_due
+        self._take(claimed)
+        if claimed.short:
+            self._sleep(self._pause())
+        else:
+            self.slot_free()
+
+    def _pause(self) -> float:
+        if self._next_due is None:
+            return self._poll
+        return min(self._poll, max((self._next_due - self._clock.now()) / 1000, 0.0))
+
+    def _sleep(self, pause: float) -> None:
+        if self._tick is not None:
+            self._tick.cancel()
+        self._tick = None if self._closed else self._clock.call_later(pause, self._ticked)
+
+    def _ticked(self) -> None:
+        self._tick = None
+        self.due()

@@ -1,0 +1,117 @@
+"""Renewing the worker's lease, and learning what was lost or cancelled.
+
+Where the storage may be called from threads, the heart beats in a thread of its own: an event loop that user code blocks
+keeps its lease. A loop blocked beyond ten leases is given up, so that others take over its work.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections.abc import Callable
+
+from perdure.clock import Cancellable, Clock
+from perdure.errors import AppClosedError, StorageError
+from perdure.model.records import Beat, Heartbeat
+from perdure.storage.store import Store
+
+PATIENCE = 10
+SOON = 0.02
+BLOCKED = 1.0
+logger = logging.getLogger("perdure")
+
+
+class Heart:
+    """Beats every quarter of a lease, and soon after `beat_soon`. `make` makes the beat, `heard` takes the answer."""
+
+    def __init__(
+        self, store: Store, clock: Clock, lease: float, make: Callable[[], Heartbeat], heard: Callable[[Beat], None]
+    ) -> None:
+        self._store, self._clock, self._lease = store, clock, lease
+        self._make, self._heard = make, heard
+        self._interval = lease / 4
+        self._loop = asyncio.get_running_loop()
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._timer: Cancellable | None = None
+        self._soon: Cancellable | None = None
+        self._pinged = clock.monotonic()
+        self._warned = False
+
+    async def start(self) -> None:
+        """Registers the worker, then keeps beating. Raises `StorageError` when the first beat fails."""
+        self._heard(await self._store.ask("heartbeat", self._make()))
+        if self._store.storage.inline:
+            self._next()
+        else:
+            self._thread = threading.Thread(target=self._beat_in_thread, name="perdure-heartbeat", daemon=True)
+            self._thread.start()
+
+    async def leave(self, farewell: Heartbeat) -> None:
+        """Stops beating and tells the store that this worker leaves."""
+        self._stop.set()
+        for timer in (self._timer, self._soon):
+            if timer is not None:
+                timer.cancel()
+        if self._thread is not None:
+            await asyncio.to_thread(self._thread.join)
+        try:
+            await self._store.ask("heartbeat", farewell)
+        except (StorageError, AppClosedError) as error:
+            logger.warning("the worker could not say that it leaves; its lease will end: %s", error)
+
+    def beat_soon(self) -> None:
+        """A cancel may wait for this worker."""
+        if self._soon is None and not self._stop.is_set():
+            self._soon = self._clock.call_later(SOON, self._beat_once)
+
+    def _beat_once(self) -> None:
+        self._soon = None
+        self._store.put("heartbeat", self._make(), self._answered)
+
+    def _next(self) -> None:
+        self._timer = self._clock.call_later(self._interval, self._beat_and_next)
+
+    def _beat_and_next(self) -> None:
+        self._beat_once()
+        if not self._stop.is_set():
+            self._next()
+
+    def _answered(self, answer: object) -> None:
+        if isinstance(answer, Beat):
+            self._heard(answer)
+        elif not isinstance(answer, AppClosedError):
+            logger.warning("the worker's heartbeat failed: %s", answer)
+
+    def _beat_in_thread(self) -> None:
+        while not self._stop.wait(self._interval):
+            self._ping()
+            blocked = self._clock.monotonic() - self._pinged
+            if blocked > PATIENCE * self._lease:
+                logger.error("the event loop is blocked for %.0f s; this worker's work is left to others", blocked)
+                continue
+            try:
+                answer: object = self._store.storage.heartbeat(self._make(), self._clock.now())
+            except Exception as error:
+                answer = error
+            self._tell(answer)
+
+    def _ping(self) -> None:
+        blocked = self._clock.monotonic() - self._pinged
+        if blocked > self._interval + BLOCKED and not self._warned:
+            self._warned = True
+            logger.warning("the event loop is blocked for %.1f s by code that does not await", blocked - self._interval)
+        try:
+            self._loop.call_soon_threadsafe(self._ponged)
+        except RuntimeError:
+            self._stop.set()
+
+    def _ponged(self) -> None:
+        self._pinged, self._warned = self._clock.monotonic(), False
+
+    def _tell(self, answer: object) -> None:
+        try:
+            self._loop.call_soon_threadsafe(self._answered, answer)
+        except RuntimeError:
+            self._stop.set()

@@ -1,0 +1,61 @@
+"""What any worker does for all: take back what the dead held, settle what is past its deadline, remove what is past its
+retention. Every pass is idempotent and bounded; no leader is needed."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from perdure.clock import Cancellable, Clock
+from perdure.model.records import Reclaimed
+from perdure.storage.store import Store
+
+PRUNE_EVERY = 60
+BITE = 1000
+logger = logging.getLogger("perdure")
+
+
+class Maintenance:
+    """Looks every `interval` seconds; prunes what closed longer than `retention` seconds ago, if that is set."""
+
+    def __init__(self, store: Store, clock: Clock, interval: float, retention: float | None) -> None:
+        self._store, self._clock = store, clock
+        self._interval, self._retention = interval, retention
+        self._timer: Cancellable | None = None
+        self._rounds = 0
+        self._closed = False
+
+    def start(self) -> None:
+        """Looks at once, then regularly."""
+        self._look()
+
+    def close(self) -> None:
+        """No further looks."""
+        self._closed = True
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _look(self) -> None:
+        if self._closed:
+            return
+        self._store.put("reclaim", None, self._reclaimed)
+        if self._rounds % PRUNE_EVERY == 0:
+            self._prune()
+        self._rounds += 1
+        self._timer = self._clock.call_later(self._interval, self._look)
+
+    def _prune(self) -> None:
+        before = None if self._retention is None else self._clock.now() - round(self._retention * 1000)
+        self._store.put("prune", {"closed_before": before, "limit": BITE}, self._pruned)
+
+    def _pruned(self, answer: Any) -> None:
+        if isinstance(answer, int) and answer >= BITE and not self._closed:
+            self._prune()
+
+    def _reclaimed(self, answer: Any) -> None:
+        if not isinstance(answer, Reclaimed):
+            return
+        for worker in answer.workers:
+            logger.warning("worker %s is dead; what it held is due again", worker)
+        for execution_id in answer.poisoned:
+            logger.error("execution %s failed: its workers died too often", execution_id)

@@ -1,0 +1,75 @@
+"""A worker as a program: it runs until a signal or `stop`, drains, and goes. The second signal stops at once."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from typing import Protocol
+
+from perdure.worker.worker import Worker
+
+
+class Opening(Protocol):
+    """How the worker's app is opened and closed."""
+
+    async def open(self) -> Worker:
+        """The worker, started."""
+        ...
+
+    async def close(self) -> None:
+        """Drains and closes."""
+        ...
+
+
+class WorkerService:
+    """`await app.worker().run()` works until SIGTERM, SIGINT, an operator's drain, or `.stop()`."""
+
+    def __init__(self, opening: Opening) -> None:
+        self._opening = opening
+        self._stop = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self.worker: Worker | None = None
+
+    def stop(self) -> None:
+        """Ends `run` in order: running bodies may finish within `drain`."""
+        self._stop.set()
+
+    async def run(self) -> None:
+        """Works until stopped. Raises `StorageError` when the storage cannot be opened."""
+        self.worker = await self._opening.open()
+        handled = self._handle_signals()
+        try:
+            await self._until_stopped(self.worker)
+            await self._close()
+        finally:
+            for number in handled:
+                asyncio.get_running_loop().remove_signal_handler(number)
+
+    async def _until_stopped(self, worker: Worker) -> None:
+        waits = [asyncio.ensure_future(self._stop.wait()), asyncio.ensure_future(worker.drained.wait())]
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
+
+    async def _close(self) -> None:
+        self._task = asyncio.ensure_future(self._opening.close())
+        self._stop.clear()
+        second = asyncio.ensure_future(self._stop.wait())
+        await asyncio.wait([self._task, second], return_when=asyncio.FIRST_COMPLETED)
+        second.cancel()
+        if not self._task.done() and self.worker is not None:
+            self.worker.hurry()
+        await self._task
+
+    def _handle_signals(self) -> list[signal.Signals]:
+        """Signals set the stop; where the loop cannot handle them (another thread) they are left alone."""
+        handled: list[signal.Signals] = []
+        for number in (signal.SIGTERM, signal.SIGINT):
+            try:
+                asyncio.get_running_loop().add_signal_handler(number, self.stop)
+            except (NotImplementedError, RuntimeError, ValueError):
+                continue
+            handled.append(number)
+        return handled

@@ -1,0 +1,397 @@
+"""`Worker`: runs executions in this process. It owns the loops and the drivers, and is the drivers' host.
+
+Order of closing: no new claims or work; `shutting_down` turns true; wait up to `drain`; interrupt bodies and release their
+leases; stop the loops. A waiting execution holds no slot; its body may linger in memory a short while.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import logging
+import os
+import socket
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar, cast
+
+import msgspec
+
+from perdure.client.client import Client
+from perdure.clock import Clock, Timeout
+from perdure.codec import Payloads
+from perdure.engine import scope
+from perdure.engine.driver import Driver
+from perdure.engine.ports import Directory, Transport
+from perdure.engine.runner import begin
+from perdure.errors import AppClosedError, StorageError
+from perdure.ids import Ids
+from perdure.model.policy import Retry, Sizes
+from perdure.model.records import (
+    Beat,
+    Claim,
+    Claimed,
+    ClaimRequest,
+    Committed,
+    Conflict,
+    Enqueued,
+    Heartbeat,
+    JournalView,
+    NewExecution,
+    Released,
+    Transition,
+    WorkerRow,
+)
+from perdure.storage.store import Ending, Store
+from perdure.worker.claimer import Claimer
+from perdure.worker.heartbeat import Heart
+from perdure.worker.maintenance import Maintenance
+from perdure.worker.pools import Pools
+
+R = TypeVar("R")
+LINGERING = 256
+INTERRUPT_BOUND = 6.0
+logger = logging.getLogger("perdure")
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerSettings:
+    """How a worker works. Times in seconds; `linger` is how long a waiting body may stay in memory."""
+
+    concurrency: int
+    queues: tuple[str, ...]
+    tasks: tuple[str, ...]
+    retries: Retry
+    lease: float
+    poll: float
+    drain: float
+    retention: float | None
+    version: str
+    cancel_grace: float = 10.0
+    linger: float = 1.0
+
+
+class Worker:
+    """Runs executions of an app's tasks until stopped."""
+
+    def __init__(
+        self, store: Store, client: Client, directory: Directory, payloads: Payloads, ids: Ids, clock: Clock,
+        sizes: Sizes, settings: WorkerSettings,
+    ) -> None:  # fmt: skip
+        self.store, self.directory, self.payloads = store, directory, payloads
+        self.ids, self.clock, self.sizes, self.settings = ids, clock, sizes, settings
+        self.retries, self.cancel_grace, self.linger = settings.retries, settings.cancel_grace, settings.linger
+        self.id = ids.new(clock.now())
+        self.shutting_down = False
+        self.drained = asyncio.Event()
+        self._client = client
+        self._tasks, self._queues = frozenset(settings.tasks), frozenset(settings.queues)
+        self._drivers: dict[str, Driver] = {}
+        self._active: set[str] = set()
+        self._lingering: OrderedDict[str, Driver] = OrderedDict()
+        self._reserved = 0
+        self._stale: set[str] = set()
+        self._jobs: set[asyncio.Task[Any]] = set()
+        self._context = contextvars.copy_context()
+        self._loop = asyncio.get_running_loop()
+        self._idle = asyncio.Event()
+        self._started_at = clock.now()
+        self.pools = Pools(settings.concurrency)
+        self._claimer = Claimer(store, clock, settings.poll, self._demand, self._take)
+        self._heart = Heart(store, clock, settings.lease, self._beat, self._heard)
+        self._maintenance = Maintenance(store, clock, max(settings.poll, 0.05), settings.retention)
+
+    # -- life ---------------------------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Registers the worker and begins to claim. Raises `StorageError`."""
+        scope.install(self._loop)
+        await self._heart.start()
+        self.store.listeners.append(self)
+        self._client.hand_off, self._client.handed = self.hand_off, self._handed
+        self._maintenance.start()
+        self._claimer.due()
+        logger.info("worker %s started: %d tasks, queues %s", self.id, len(self._tasks), ", ".join(sorted(self._queues)))
+
+    async def stop(self, drain: float | None = None) -> None:
+        """Ends in order, waiting up to `drain` seconds for running bodies; then they are interrupted and released."""
+        if self.shutting_down:
+            return
+        self.shutting_down = True
+        self._claimer.close()
+        await self._emptied(self.settings.drain if drain is None else drain)
+        for driver in list(self._drivers.values()):
+            driver.interrupt()
+        await self._emptied(INTERRUPT_BOUND)
+        self._maintenance.close()
+        for job in tuple(self._jobs):
+            job.cancel()
+        await self._heart.leave(Heartbeat(self._row(), (), leaving=True))
+        if self in self.store.listeners:
+            self.store.listeners.remove(self)
+        self.pools.close()
+        logger.info("worker %s stopped", self.id)
+
+    async def _emptied(self, bound: float) -> None:
+        """Returns when nothing runs any more, or after `bound` seconds."""
+        self._idle.clear()
+        if not self._holding or bound <= 0:
+            return
+        try:
+            async with Timeout(self.clock, bound):
+                await self._idle.wait()
+        except TimeoutError:
+            return
+
+    def hurry(self) -> None:
+        """Stops waiting for running bodies: they are interrupted now."""
+        self._idle.set()
+
+    @property
+    def _holding(self) -> bool:
+        return bool(self._reserved or self._jobs or len(self._drivers) > len(self._lingering))
+
+    @property
+    def running(self) -> int:
+        """How many executions hold a slot."""
+        return len(self._active)
+
+    @property
+    def quiet(self) -> bool:
+        """Whether no body of this worker can go on by itself: all wait, or none is here."""
+        return not self._holding and not self.pools.busy
+
+    def describe(self) -> dict[str, object]:
+        """What this worker holds, for diagnostics."""
+        phases = {id: driver.phase for id, driver in self._drivers.items()}
+        return {"id": self.id, "active": len(self._active), "lingering": len(self._lingering), "phases": phases}
+
+    # -- claiming -----------------------------------------------------------------------------------------------------
+
+    def _free(self) -> int:
+        return self.settings.concurrency - len(self._active) - self._reserved
+
+    def _demand(self) -> ClaimRequest | None:
+        free = self._free()
+        if free <= 0 or self.shutting_down or not self._tasks:
+            return None
+        suspects = all(driver.claim.crashes <= 2 for driver in self._drivers.values())
+        return ClaimRequest(self.id, self.settings.queues, self.settings.tasks, free, suspects)
+
+    def _take(self, claimed: Claimed) -> None:
+        """Starts what was claimed; what has a journal is read first, all in one go."""
+        unread: list[Claim] = []
+        for claim in claimed.claims:
+            self._active.add(claim.id)
+            if claim.journaled:
+                unread.append(claim)
+            else:
+                self._begin(claim, JournalView())
+        if unread:
+            self._job(self._read_and_begin(unread))
+
+    async def _read_and_begin(self, claims: list[Claim]) -> None:
+        ids = [claim.id for claim in claims]
+        try:
+            views = await self.store.read(lambda storage: storage.journal(ids))
+        except (StorageError, AppClosedError) as error:
+            logger.warning("journals cannot be read; %d executions are left to be reclaimed: %s", len(ids), error)
+            for claim in claims:
+                self._begin(claim, None)
+            return
+        for claim, view in zip(claims, views, strict=True):
+            self._begin(claim, view)
+
+    def _begin(self, claim: Claim, view: JournalView | None) -> None:
+        lingering = self._lingering.pop(claim.id, None)
+        if view is None:
+            if lingering is not None:
+                lingering.unwind()
+            return self._leave_to_others(claim)
+        if lingering is not None and lingering.phase == "lingering":
+            lingering.resume(claim, view)
+            return
+        self._drivers[claim.id] = begin(self, claim, view, self._context.copy())
+
+    def _leave_to_others(self, claim: Claim) -> None:
+        """Gives an execution back untouched."""
+        transition = Transition(claim.id, claim.token, outcome=Released(self.clock.now()))
+        self.store.put("commit", transition, lambda _: self._freed(claim.id), stubborn=True)
+
+    def _job(self, coroutine: Any) -> None:
+        task = self._loop.create_task(coroutine, context=self._context.copy())
+        self._jobs.add(task)
+        task.add_done_callback(self._job_done)
+
+    def _job_done(self, task: asyncio.Task[Any]) -> None:
+        self._jobs.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            logger.error("a worker's job failed", exc_info=task.exception())
+        self._check_idle()
+
+    def _check_idle(self) -> None:
+        if not self._holding:
+            self._idle.set()
+
+    # -- host of the drivers ------------------------------------------------------------------------------------------
+
+    @property
+    def client(self) -> Transport:
+        """The client for what is not part of the journal."""
+        return self._client
+
+    def commit(self, take: Callable[[], Transition | None], done: Callable[[Committed | BaseException], None]) -> None:
+        """Writes a transition with the next batch."""
+        self.store.put("commit", None, done, take=take, stubborn=True)
+
+    def hand_off(self, spec: NewExecution) -> NewExecution:
+        """The same execution, leased to this worker where nothing older waits and a slot is free."""
+        if not self._claimer.short or self._free() <= 0 or self.shutting_down:
+            return spec
+        due = spec.due_at is None or spec.due_at <= self.clock.now()
+        if not due or spec.task_name not in self._tasks or spec.queue not in self._queues:
+            return spec
+        self._reserved += 1
+        return msgspec.structs.replace(spec, worker_id=self.id)
+
+    def _handed(self, spec: NewExecution, stored: bool) -> None:
+        if spec.worker_id is not None:
+            self.spawned(spec) if stored else self.dropped((spec,))
+
+    def dropped(self, spawned: Sequence[NewExecution]) -> None:
+        """Executions that were handed off but not stored."""
+        self._reserved -= sum(spec.worker_id is not None for spec in spawned)
+        self._check_idle()
+
+    def spawned(self, spec: NewExecution) -> None:
+        """Starts an execution that was inserted leased to this worker."""
+        self._reserved -= 1
+        self._active.add(spec.id)
+        now = self.clock.now()
+        claim = Claim(
+            spec.id, spec.task_name, 1, 0, 0, 1, 0, False, spec.input, None, None, spec.deadline_at, spec.queue,
+            spec.priority, spec.options, spec.version, spec.tags, spec.trace, spec.parent_id, spec.root_id or spec.id,
+            spec.depth, now, now, spec.due_at,
+        )  # fmt: skip
+        if spec.entries:
+            self._job(self._read_and_begin([claim]))
+        else:
+            self._begin(claim, JournalView())
+
+    async def store_executions(self, specs: Sequence[NewExecution]) -> list[Enqueued | Conflict]:
+        """Stores independent executions in one transaction."""
+        return await self._client.store_executions(specs)
+
+    async def send_signal(self, signal_id: str, execution_id: str, name: str, text: str) -> None:
+        """Sends a signal under an id of its own."""
+        await self._client.send_signal(signal_id, execution_id, name, text)
+
+    def freeing(self, driver: Driver) -> None:
+        """The driver's last change is on its way: its slot may be filled by the same batch."""
+        self._freed(driver.claim.id)
+
+    def _freed(self, execution_id: str) -> None:
+        self._active.discard(execution_id)
+        self._claimer.slot_free()
+
+    def suspended(self, driver: Driver) -> bool:
+        """The execution waits. Answers whether its body may linger."""
+        if self.shutting_down or self.linger <= 0:
+            return False
+        self._lingering[driver.claim.id] = driver
+        if len(self._lingering) > LINGERING:
+            self._lingering.popitem(last=False)[1].unwind()
+        self._check_idle()
+        return True
+
+    def gone(self, driver: Driver) -> None:
+        """The driver holds nothing any more."""
+        execution_id = driver.claim.id
+        if self._drivers.get(execution_id) is driver:
+            del self._drivers[execution_id]
+            self._active.discard(execution_id)
+        if self._lingering.get(execution_id) is driver:
+            del self._lingering[execution_id]
+        self._claimer.slot_free()
+        self._check_idle()
+
+    async def reacquire(self, driver: Driver) -> tuple[Claim, JournalView] | None:
+        """Claims a lingering execution again; `None` when somebody else was quicker."""
+        request = ClaimRequest(self.id, self.settings.queues, self.settings.tasks, 1, True, (driver.claim.id,))
+        claimed = cast("Claimed", await self.store.ask("claim", request, stubborn=True))
+        if not claimed.claims:
+            return None
+        claim = claimed.claims[0]
+        view = (await self.store.read(lambda storage: storage.journal([claim.id])))[0]
+        self._lingering.pop(claim.id, None)
+        self._active.add(claim.id)
+        return claim, view
+
+    def in_thread(self, function: Callable[[], R], *, body: bool) -> Awaitable[R]:
+        """Runs a function in a thread, in the caller's context."""
+        return self.pools.in_thread(function, body=body)
+
+    def in_process(self, function: Callable[..., object], arguments: str) -> Awaitable[str]:
+        """Runs an importable activity in another process."""
+        return self.pools.in_process(function, arguments)
+
+    # -- what the store and the heart tell ----------------------------------------------------------------------------
+
+    def settled(self, endings: dict[str, Ending]) -> None:
+        """Executions that settled by this process: a driver of theirs that lingers is over."""
+        for execution_id in self._lingering.keys() & endings.keys():
+            self._lingering[execution_id].unwind()
+
+    def due(self, woken: Iterable[str]) -> None:
+        """Work may have fallen due."""
+        self._refresh(id for id in woken if id in self._active)
+        self._claimer.due()
+
+    def hinted(self) -> None:
+        """Another process, or a cancel here, may have changed something."""
+        self._claimer.due()
+        if self._drivers:
+            self._heart.beat_soon()
+            self._refresh(id for id, driver in self._drivers.items() if driver.waits and driver.phase == "running")
+
+    def _refresh(self, ids: Iterable[str]) -> None:
+        """Reads again what others did to running executions of ours."""
+        fresh = not self._stale
+        self._stale.update(ids)
+        if fresh and self._stale:
+            self._job(self._feed())
+
+    async def _feed(self) -> None:
+        ids = list(self._stale)
+        self._stale.clear()
+        views = await self.store.read(lambda storage: storage.journal(ids))
+        for execution_id, view in zip(ids, views, strict=True):
+            driver = self._drivers.get(execution_id)
+            if driver is not None:
+                driver.feed(view)
+
+    def _row(self) -> WorkerRow:
+        settings, now = self.settings, self.clock.now()
+        return WorkerRow(
+            self.id, socket.gethostname(), os.getpid(), settings.version, settings.queues, settings.tasks,
+            settings.concurrency, len(self._active), self._started_at, now + round(settings.lease * 1000),
+            self.shutting_down,
+        )  # fmt: skip
+
+    def _beat(self) -> Heartbeat:
+        held = list(self._drivers.values())
+        running = tuple((driver.claim.id, driver.claim.token) for driver in held if driver.phase == "running")
+        return Heartbeat(self._row(), running)
+
+    def _heard(self, beat: Beat) -> None:
+        for execution_id in beat.lost:
+            driver = self._drivers.get(execution_id)
+            if driver is not None and driver.phase == "running":
+                driver.interrupt()  # releases under its token: harmless if lost, and never stuck if the news was old
+        for execution_id, reason in beat.cancelled:
+            driver = self._drivers.get(execution_id)
+            if driver is not None:
+                driver.cancel(reason)
+        if beat.drain:
+            self.drained.set()
