@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import logging
 import os
 import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from importlib.metadata import PackageNotFoundError, version
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, cast
 
 from perdure.client.blocking import BlockingClient, LoopThread
 from perdure.client.client import Client
@@ -34,7 +35,8 @@ from perdure.storage import Storage
 from perdure.storage.opening import open_storage
 from perdure.storage.store import Store
 from perdure.worker.service import WorkerService
-from perdure.worker.worker import Worker, WorkerSettings
+from perdure.worker.records import WorkerSettings
+from perdure.worker.worker import Worker
 
 if TYPE_CHECKING:
     from perdure.clock import Duration
@@ -71,7 +73,7 @@ class Perdure(Registry):
     `url` names the store (`sqlite:///jobs.db`, `memory://`; default `$PERDURE_URL`, else `sqlite:///perdure.db`);
     `storage` is one that exists. Times are seconds: `lease` until a silent worker's work is taken over, `poll` between
     looks for what no hint told, `drain` for running bodies at closing, `retention` until what is closed is removed
-    (default: never). `concurrency` executions run at once, of `queues`. `codec` wraps stored bytes. Each option is also
+    (default: never). `concurrency` executions run at once, of `queues`. `codec` wraps stored bytes. Tasks log below `logger` (default: `perdure`). Each option is also
     `$PERDURE_<NAME>` and `[tool.perdure]`. Raises `ConfigurationError` naming option and range.
     """
 
@@ -90,6 +92,7 @@ class Perdure(Registry):
         drain: Duration | None = None,
         sizes: Sizes | None = None,
         codec: PayloadCodec | None = None,
+        logger: logging.Logger | None = None,
         telemetry: bool | None = None,
     ) -> None:
         super().__init__()
@@ -101,6 +104,7 @@ class Perdure(Registry):
         self.settings: Settings = settings({name: value for name, value in given.items() if value is not None})
         self.sizes = self.settings.sizes
         self.payloads = Payloads(codec)
+        self.logger = logger or logging.getLogger("perdure")
         self.parts = Parts(storage)
         self._opened: Opened | None = None
         self._thread: LoopThread | None = None
@@ -148,7 +152,7 @@ class Perdure(Registry):
         opened.client.close()
         await opened.store.close()
 
-    async def __aenter__(self) -> Perdure:
+    async def __aenter__(self) -> Self:
         await self.start()
         return self
 
@@ -205,11 +209,9 @@ class Perdure(Registry):
         how = WorkerSettings(
             concurrency=own.concurrency, queues=own.queues, tasks=tuple(self._tasks), retries=own.retries,
             lease=own.lease, poll=own.poll, drain=own.drain, retention=own.retention, version=package_version(),
-            cancel_grace=parts.cancel_grace, linger=parts.linger,
+            logger=self.logger, cancel_grace=parts.cancel_grace, linger=parts.linger,
         )  # fmt: skip
-        return Worker(
-            opened.store, opened.client, Names(self), self.payloads, parts.ids, parts.clock, self.sizes, how
-        )
+        return Worker(opened.store, opened.client, Names(self), self.payloads, parts.ids, parts.clock, self.sizes, how)
 
     # -- the open app -------------------------------------------------------------------------------------------------
 

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from types import TracebackType
-from typing import Protocol
+from typing import Protocol, Self
 
 from perdure.errors import ConfigurationError
 
@@ -78,7 +78,7 @@ class Timeout:
         self._task: asyncio.Task[object] | None = None
         self.expired = False
 
-    async def __aenter__(self) -> Timeout:
+    async def __aenter__(self) -> Self:
         if self._delay is not None:
             self._task = asyncio.current_task()
             self._before = self._task.cancelling() if self._task else 0
@@ -90,9 +90,9 @@ class Timeout:
     ) -> None:
         if self._call is not None:
             self._call.cancel()
-        if self.expired and self._task is not None and self._task.uncancel() <= self._before and kind is not None:
-            if issubclass(kind, asyncio.CancelledError):
-                raise TimeoutError(f"not done within {self._delay:g} s") from error
+        ours = self.expired and self._task is not None and self._task.uncancel() <= self._before
+        if ours and isinstance(error, asyncio.CancelledError):
+            raise TimeoutError(f"not done within {self._delay:g} s") from error
 
     def _strike(self) -> None:
         if self._task is not None and not self._task.done():
@@ -105,7 +105,7 @@ def seconds(duration: Duration, what: str = "duration", *, least: float = 0.0, m
     `least` or above `most` (about a hundred years)."""
     if isinstance(duration, timedelta):
         value = duration.total_seconds()
-    elif isinstance(duration, int | float) and not isinstance(duration, bool):
+    elif type(duration) in (int, float):
         value = float(duration)
     else:
         raise ConfigurationError(f"{what} is {duration!r}; it must be seconds as a number, or a timedelta")

@@ -312,11 +312,15 @@ def _replaced(task: Task[..., Any] | None, arguments: object) -> str:
     given = cast("dict[str, object]", arguments) if isinstance(arguments, dict) else None
     if task is None:
         if given is None:
-            raise InvalidInputError("the task is not declared here: give the fork's input as a dict of arguments by name")
+            raise InvalidInputError(
+                "the task is not declared here: give the fork's input as a dict of arguments by name"
+            )
         return NATURAL.encode(given)
     signature = task.signature
-    by_name = given is not None and set(given) <= set(signature.names)
-    bound = signature.bind((), cast("dict[str, object]", given)) if by_name else signature.bind((arguments,), {})
+    if given is not None and set(given) <= set(signature.names):
+        bound = signature.bind((), given)
+    else:
+        bound = signature.bind((cast("object", arguments),), {})
     return signature.encode(signature.checked(bound))
 
 

@@ -7,7 +7,7 @@ run once (single flight). An activity that is cancelled has recorded nothing.
 from __future__ import annotations
 
 import asyncio
-import contextvars
+import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
@@ -16,7 +16,7 @@ from perdure.clock import Timeout, seconds
 from perdure.codec import DecodeError, TypeCodec, encode_failure, exception_of, failure_of
 from perdure.codec import decode_failure as read_failure
 from perdure.engine.journal import STARTED, activity_key
-from perdure.engine.scope import Scope, current
+from perdure.engine.scope import current
 from perdure.errors import (
     ConfigurationError,
     Failure,
@@ -29,8 +29,8 @@ from perdure.model.policy import Retry
 from perdure.model.records import MEMO, Entry
 
 if TYPE_CHECKING:
-    from perdure.engine.verbs import Verbs
     from perdure.engine.task import Activity
+    from perdure.engine.verbs import Verbs
 
 AGAIN = "seen again: this attempt has recorded it; the next attempt runs the activity again"
 
@@ -143,7 +143,9 @@ async def _mark_started(verbs: Verbs, plan: Plan) -> None:
     """At most once: the mark is durable before the body runs; a mark without a result is a failure for good."""
     driver = verbs.driver
     if driver.ledger.interrupted(plan.key):
-        failure = Failure("worker_lost", "ActivityInterrupted", f"activity {plan.name} was interrupted", retryable=False)
+        failure = Failure(
+            "worker_lost", "ActivityInterrupted", f"activity {plan.name} was interrupted", retryable=False
+        )
         raise exception_of(failure)
     entry = Entry(
         plan.key, STARTED + driver.ledger.scope, driver.ledger.take_position(), "activity", plan.name,
@@ -192,7 +194,9 @@ async def _once(verbs: Verbs, plan: Plan, attempt: int) -> Any:
         current.reset(token)
 
 
-async def _invoke(verbs: Verbs, activity: Activity[..., Any], args: tuple[object, ...], kwargs: Mapping[str, object]) -> Any:
+async def _invoke(
+    verbs: Verbs, activity: Activity[..., Any], args: tuple[object, ...], kwargs: Mapping[str, object]
+) -> Any:
     settings = activity.settings
     if activity.is_async:
         return await cast("Any", activity.fn(*args, **kwargs))
@@ -205,7 +209,7 @@ async def _invoke(verbs: Verbs, activity: Activity[..., Any], args: tuple[object
 
 async def call_plain(verbs: Verbs, function: Callable[..., Any], args: tuple[object, ...]) -> Any:
     """Runs any callable for `ctx.record`: a coroutine function here, a plain one in a thread when the body is `async`."""
-    if asyncio.iscoroutinefunction(function):
+    if inspect.iscoroutinefunction(function):
         return await function(*args)
     if verbs.scope.blocking:
         return await verbs.host.in_thread(lambda: function(*args), body=False)
@@ -224,8 +228,6 @@ def _check_size(verbs: Verbs, plan: Plan, text: str) -> None:
     limit = verbs.host.sizes.result
     if len(text) > limit // 4 and len(text.encode()) > limit:
         raise PayloadTooLargeError(f"the result of activity {plan.name} has over {limit} bytes; see Sizes(result=...)")
-
-
 
 
 __all__ = ["ConfigurationError", "NotSerializableError", "Plan", "call_plain", "perform", "plan_activity", "timeout_of"]

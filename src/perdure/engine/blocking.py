@@ -57,7 +57,9 @@ class Portal:
 class BodyPortal:
     """As `Portal`, for the thread of a `def` body: the coroutine runs in the body's scope and ends with the pass."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, calls: set[asyncio.Future[Any]], ended: Callable[[], bool]) -> None:
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, calls: set[asyncio.Future[Any]], ended: Callable[[], bool]
+    ) -> None:
         self._loop, self._calls, self._ended = loop, calls, ended
 
     def run(self, coroutine: Coroutine[Any, Any, R]) -> R:
@@ -236,4 +238,3 @@ class BlockingContext(About):
             return await self._verbs.activity(activity, args, kwargs)
 
         return self.portal.run(call())
-

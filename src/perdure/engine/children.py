@@ -14,6 +14,7 @@ from perdure.engine.journal import Branch
 from perdure.engine.specification import specify
 from perdure.engine.waits import OpenWait
 from perdure.errors import (
+    ConfigurationError,
     ExecutionCancelledError,
     ExecutionError,
     ExecutionFailedError,
@@ -28,9 +29,9 @@ from perdure.model.records import MEMO, Child, Conflict, Entry, NewExecution
 from perdure.model.status import SETTLED, UNSUCCESSFUL
 
 if TYPE_CHECKING:
-    from perdure.engine.verbs import Verbs
     from perdure.engine.journal import Ledger
     from perdure.engine.task import Call, Task
+    from perdure.engine.verbs import Verbs
 
 ENDINGS: dict[str, type[ExecutionError]] = {
     "failed": ExecutionFailedError,
@@ -44,8 +45,7 @@ def ending_error(status: str, execution_id: str, task_name: str, failure: Failur
     message = failure.message if failure else status
     kind = f"{failure.type}: " if failure and failure.kind == "error" else ""
     words = {"failed": "failed", "timed_out": "timed out", "cancelled": "was cancelled"}[status]
-    error = ENDINGS[status](f"task {task_name} ({execution_id}) {words}: {kind}{message}", failure, execution_id)
-    return error
+    return ENDINGS[status](f"task {task_name} ({execution_id}) {words}: {kind}{message}", failure, execution_id)
 
 
 async def spawn(verbs: Verbs, call: Call[Any], slot: str) -> Child:
@@ -78,6 +78,10 @@ def met_child(verbs: Verbs, call: Call[Any], slot: str) -> Child | None:
 def start_child(verbs: Verbs, call: Call[Any], slot: str) -> Child:
     """Adds a new child to the next transition; it is not durable yet."""
     driver, host = verbs.driver, verbs.host
+    if call.options.id is not None or call.options.idempotency_key is not None:
+        raise ConfigurationError(
+            f"a child has no id or idempotency key of its own; use {call.task.name}.options(key=...)"
+        )
     known = driver.ledger.child(slot)
     generation = 0 if known is None else known.generation + 1
     if len(driver.ledger.children) >= host.sizes.children:

@@ -16,10 +16,11 @@ import logging
 from collections.abc import Callable
 from typing import Any, Final, Literal
 
-from perdure.clock import Cancellable
+from perdure.engine.branches import Branches
 from perdure.engine.journal import Ledger
 from perdure.engine.outbox import Outbox
 from perdure.engine.ports import Host
+from perdure.engine.timers import Timers
 from perdure.engine.waits import OpenWait, suspension
 from perdure.errors import JournalDriftError, LeaseLostError
 from perdure.model.records import Claim, Committed, Entry, JournalView, NewExecution, Outcome, Released, Suspended
@@ -43,6 +44,7 @@ class Driver:
         concluded: Callable[[Driver, asyncio.Task[Any]], Outcome],
     ) -> None:
         self.host, self.claim = host, claim
+        self.loop = asyncio.get_running_loop()
         self.ledger = Ledger(view, f"{claim.generation}.{claim.attempt}")
         self.outbox = Outbox()
         self.waits: dict[str, OpenWait] = {}
@@ -58,11 +60,12 @@ class Driver:
         self._concluded = concluded
         self._outcome: Outcome | None = None
         self._release: Released | None = None
-        self._branches: dict[asyncio.Task[Any], str] = {}
         self._queued = False
         self._hops = 0
-        self._timers: dict[str, Cancellable] = {}
+        self.timers = Timers(host.clock)
+        self.branches = Branches(self.look_soon)
         self._resumed: list[asyncio.Future[None]] = []
+        self._claiming = False
         self._pass_began = host.clock.now()
 
     # -- life ---------------------------------------------------------------------------------------------------------
@@ -72,36 +75,18 @@ class Driver:
         self.root = root
         root.add_done_callback(self._body_ended)
         if self.claim.deadline_at is not None:
-            self._arm("deadline", (self.claim.deadline_at - self.host.clock.now()) / 1000, self._strike_deadline)
+            self.timers.arm(
+                "deadline", (self.claim.deadline_at - self.host.clock.now()) / 1000, lambda: self._time_out("deadline")
+            )
 
     def set_timeout(self, timeout: float | None) -> None:
         """The running time that this pass may take; waiting does not count."""
         self.timeout = timeout
-        self._arm("timeout", timeout, self._strike)
+        self.timers.arm("timeout", timeout, lambda: self._time_out("timeout"))
 
     def track(self, task: asyncio.Task[Any], path: str) -> None:
         """Remembers a branch's task, to cancel it when the pass ends."""
-        self._branches[task] = path
-        task.add_done_callback(self._branch_ended)
-
-    def _branch_ended(self, task: asyncio.Task[Any]) -> None:
-        self._branches.pop(task, None)
-        self.look_soon()
-
-    @property
-    def awaits_other(self) -> bool:
-        """Whether a branch without branches of its own awaits something that is not durable (plain I/O)."""
-        waiting = {wait.task for wait in self.waits.values()}
-        paths = {task: path for task, path in self._branches.items() if not task.done()}
-        if not paths:
-            return False
-        leaves = [task for task, path in paths.items() if not any(p.startswith(path + ".") for p in paths.values())]
-        return any(task not in waiting for task in leaves)
-
-    @property
-    def leased(self) -> bool:
-        """Whether this driver holds the execution's lease, as far as it knows."""
-        return self.phase in ("running", "suspending", "ending", "unwinding") and self._release is not _LOST
+        self.branches.add(task, path)
 
     @property
     def unwinding(self) -> bool:
@@ -109,10 +94,6 @@ class Driver:
         return self.phase in ("unwinding", "ending", "gone")
 
     # -- what the body records ----------------------------------------------------------------------------------------
-
-    def keep(self, entry: Entry) -> None:
-        """Records an entry that nobody waits for: it rides with the next transition."""
-        self.outbox.add(entry)
 
     def write(self, entry: Entry) -> None:
         """Records an entry with the next batch."""
@@ -137,10 +118,13 @@ class Driver:
         self.mark_dirty()
 
     def progress(self, text: str) -> None:
-        """Notes progress; it is written with the next transition, at the latest after half a second."""
+        """Notes progress, from any thread; it is written with the next transition, at the latest after half a second."""
+        self.loop.call_soon_threadsafe(self._note_progress, text)
+
+    def _note_progress(self, text: str) -> None:
         self.outbox.progress = text
-        if "progress" not in self._timers and not self.unwinding:
-            self._arm("progress", 0.5, self._write_progress)
+        if "progress" not in self.timers and not self.unwinding:
+            self.timers.arm("progress", 0.5, self._write_progress)
 
     def _write_progress(self) -> None:
         if self.outbox.progress is not None and self.phase == "running":
@@ -154,7 +138,7 @@ class Driver:
 
     def _take(self) -> Any:
         self._queued = False
-        if self.phase in ("gone", "lingering") or (self.phase == "unwinding" and self._outcome is None):
+        if self.phase in ("gone", "lingering") or (self.phase != "running" and self._outcome is None):
             return None
         outcome, self._outcome = self._outcome, None
         return self.outbox.close(self.claim.id, self.claim.token, outcome, self.host.hand_off)
@@ -163,27 +147,16 @@ class Driver:
         sent = self.outbox.acknowledged()
         if isinstance(answer, BaseException) or answer.lost:
             self.host.dropped(sent.transition.spawns)
-            return self.lose(answer if isinstance(answer, BaseException) else None)
+            self.lose(answer if isinstance(answer, BaseException) else None)
+            return
         for entry in sent.transition.entries:
             self.ledger.add(entry)
-        self._settle_spawns(sent.transition.spawns, answer)
+        sent.hand_over(self.host, answer)
         sent.resolve(answer)
         if sent.transition.outcome is not None:
             self._outcome_written(sent.transition.outcome, answer)
         elif answer.cancelled:
             self.cancel("")
-
-    def _settle_spawns(self, specs: tuple[NewExecution, ...], answer: Committed) -> None:
-        if answer.cancelled or len(answer.spawned) != len(specs):
-            self.host.dropped(specs)
-            return
-        for spec, spawned in zip(specs, answer.spawned, strict=True):
-            if spec.worker_id is None:
-                continue
-            if getattr(spawned, "leased", False) and getattr(spawned, "created", False):
-                self.host.spawned(spec)
-            else:
-                self.host.dropped((spec,))
 
     # -- waiting ------------------------------------------------------------------------------------------------------
 
@@ -198,18 +171,18 @@ class Driver:
         """Waits durably: the execution may be suspended meanwhile, and this body unwound."""
         if self.unwinding:
             raise asyncio.CancelledError
-        wait.future = asyncio.get_running_loop().create_future()
+        wait.future = self.loop.create_future()
         wait.task = asyncio.current_task()
         self.waits[wait.key] = wait
         if wait.due_at is not None:
-            self._arm(wait.key, (wait.due_at - self.host.clock.now()) / 1000, self._timers_due)
+            self.timers.arm(wait.key, (wait.due_at - self.host.clock.now()) / 1000, self._timers_due)
         self.look_soon()
         try:
             return await wait.future
         finally:
             if self.waits.get(wait.key) is wait:
                 del self.waits[wait.key]
-            self._disarm(wait.key)
+            self.timers.disarm(wait.key)
 
     def offer(self) -> None:
         """Answers the waits that the ledger can answer by now."""
@@ -237,12 +210,12 @@ class Driver:
         """Looks, after the tasks that are ready now have run, whether every branch waits."""
         if self._hops == 0 and self.phase == "running" and self.waits and self.busy == 0:
             self._hops = HOPS
-            asyncio.get_running_loop().call_soon(self._look)
+            self.loop.call_soon(self._look)
 
     def _look(self) -> None:
         self._hops -= 1
         if self._hops > 0:
-            asyncio.get_running_loop().call_soon(self._look)
+            self.loop.call_soon(self._look)
             return
         open_waits = [wait for wait in self.waits.values() if not wait.answered]
         if self.phase != "running" or self.busy or not open_waits or len(open_waits) < len(self.waits):
@@ -255,21 +228,28 @@ class Driver:
         self.phase = "suspending"
         now = self.host.clock.now()
         self._outcome = suspension(waits, self.ledger, now, now - self._pass_began)
-        self._disarm("timeout")
+        self.timers.disarm("timeout")
         self.mark_dirty()
         self.host.freeing(self)
 
     def _outcome_written(self, outcome: Outcome, answer: Committed) -> None:
-        if not isinstance(outcome, Suspended) or answer.status != "waiting":
-            return self._leave()
+        if not isinstance(outcome, Suspended):
+            self._leave()
+        elif answer.status != "waiting":
+            self._release = _LOST  # cancelled meanwhile: settled already
+            self._end_pass()
+        elif self.phase == "suspending":
+            self._linger()
+
+    def _linger(self) -> None:
+        """The execution waits; its body stays a short while, for a cheap wake-up."""
         self.phase = "lingering"
-        lingers = self.host.suspended(self) and not self.blocking
-        if lingers and not self._resumed:
-            self._arm("linger", self.host.linger, self._lingered)
-        elif not self._resumed:
+        if not self.host.suspended(self) or self.blocking:
             self.unwind()
+        elif self._resumed:
+            self._claim_back()
         else:
-            self._wake_resumed()
+            self.timers.arm("linger", self.host.linger, self._lingered)
 
     # -- going on -----------------------------------------------------------------------------------------------------
 
@@ -277,12 +257,15 @@ class Driver:
         """Goes on with a body that lingered, under a new lease."""
         self.claim = claim
         self.phase = "running"
+        self._claiming = False
         self._pass_began = self.host.clock.now()
-        self._disarm("linger")
-        self._arm("timeout", self.timeout, self._strike)
+        self.timers.disarm("linger")
+        self.timers.arm("timeout", self.timeout, lambda: self._time_out("timeout"))
         self.ledger.feed(view)
         self.offer()
         self._wake_resumed()
+        if not self.outbox.empty:
+            self.mark_dirty()
         if claim.cancel_reason is not None:
             self.cancel(claim.cancel_reason)
         self.look_soon()
@@ -290,26 +273,18 @@ class Driver:
     async def _resume_by_itself(self) -> None:
         """A branch of a body that lingers wants to act: take the lease again, or end here."""
         while self.phase in ("suspending", "lingering"):
-            first = not self._resumed
-            future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            future: asyncio.Future[None] = self.loop.create_future()
             self._resumed.append(future)
-            self._disarm("linger")
-            if self.phase == "lingering" and first:
-                self._wake_resumed()
-                await self._claim_again()
-            else:
-                await future
+            self._claim_back()
+            await future
         if self.unwinding:
             raise asyncio.CancelledError
 
-    async def _claim_again(self) -> None:
-        again = await self.host.reacquire(self)
-        if self.phase != "lingering":
-            return
-        if again is None:
-            self.unwind()
-        else:
-            self.resume(*again)
+    def _claim_back(self) -> None:
+        if self.phase == "lingering" and not self._claiming:
+            self._claiming = True
+            self.timers.disarm("linger")
+            self.host.reacquire(self)
 
     def _wake_resumed(self) -> None:
         waiting, self._resumed = self._resumed, []
@@ -326,14 +301,9 @@ class Driver:
             return
         self.cancel_reason = reason
         if self.phase == "lingering":
-            return self.unwind()
+            self.unwind()
+            return
         self._stop_body(self.host.cancel_grace)
-
-    def _strike(self) -> None:
-        self._time_out("timeout")
-
-    def _strike_deadline(self) -> None:
-        self._time_out("deadline")
 
     def _time_out(self, limit: Literal["timeout", "deadline"]) -> None:
         if self.phase == "running" and self.timed_out is None and self.root is not None:
@@ -343,7 +313,7 @@ class Driver:
 
     def _stop_body(self, bound: float) -> None:
         """Makes the body meet its end: an async one at its current await, a `def` one at its next verb."""
-        self._arm("grace", bound, self._abandon)
+        self.timers.arm("grace", bound, self._abandon)
         if not self.blocking:
             if self.root is not None:
                 self.root.cancel()
@@ -381,8 +351,8 @@ class Driver:
             self._end_pass()
 
     def _lingered(self) -> None:
-        if self.awaits_other:
-            self._arm("linger", self.host.linger, self._lingered)
+        if self.branches.await_other_than({wait.task for wait in self.waits.values()}):
+            self.timers.arm("linger", self.host.linger, self._lingered)
         else:
             self.unwind()
 
@@ -393,10 +363,11 @@ class Driver:
 
     def _end_pass(self) -> None:
         self.phase = "unwinding"
-        self._disarm("timeout", "linger", "progress")
+        self.timers.disarm("timeout", "linger", "progress")
         self._wake_resumed()
         if self.root is None or self.root.done():
-            return self._leave()
+            self._leave()
+            return
         self._stop_body(UNWIND_BOUND)
 
     def _abandon(self) -> None:
@@ -407,13 +378,13 @@ class Driver:
             self._body_ended(self.root)
 
     def _body_ended(self, root: asyncio.Task[Any]) -> None:
-        self._disarm("timeout", "deadline", "grace", "linger", "progress")
-        for task in tuple(self._branches):
-            task.cancel()
+        self.timers.disarm("timeout", "deadline", "grace", "linger", "progress")
+        self.branches.cancel_all()
         if root.done() and not root.cancelled():
             root.exception()  # what an unwound body raised is of no interest; marks it as seen
         if self._release is _LOST or (self.phase == "unwinding" and self._release is None):
-            return self._leave()
+            self._leave()
+            return
         outcome = self._release or self._concluded(self, root)
         self.phase = "ending"
         self._outcome = outcome
@@ -423,27 +394,10 @@ class Driver:
     def _leave(self) -> None:
         if self.phase != "gone":
             self.phase = "gone"
-            self._disarm(*list(self._timers))
+            self.timers.disarm_all()
             self._wake_resumed()
             self.outbox.fail(LeaseLostError(f"execution {self.claim.id} ended here"))
             self.host.gone(self)
-
-    # -- timers -------------------------------------------------------------------------------------------------------
-
-    def _arm(self, name: str, delay: float | None, strike: Callable[[], object]) -> None:
-        self._disarm(name)
-        if delay is not None:
-            self._timers[name] = self.host.clock.call_later(max(delay, 0.0), lambda: self._fired(name, strike))
-
-    def _fired(self, name: str, strike: Callable[[], object]) -> None:
-        self._timers.pop(name, None)
-        strike()
-
-    def _disarm(self, *names: str) -> None:
-        for name in names:
-            timer = self._timers.pop(name, None)
-            if timer is not None:
-                timer.cancel()
 
 
 _LOST: Final = Released(0)

@@ -52,7 +52,9 @@ class Durable:
         """The result of a child; see `Context.spawn`."""
         child = self._child(handle)
         if timeout is not None:
-            raise ConfigurationError("inside a body a child's result has no timeout; give the task a deadline or timeout")
+            raise ConfigurationError(
+                "inside a body a child's result has no timeout; give the task a deadline or timeout"
+            )
         if handle.task is None:
             task = self._verbs.host.directory.task(child.task_name)
         else:
@@ -139,4 +141,3 @@ class Durable:
     def watch(self, handle: Handle[R]) -> AsyncIterator[Event]:
         """Not durable; a body awaits children or signals."""
         raise ConfigurationError("a body cannot watch; await a child, a signal or a timer")
-

@@ -71,15 +71,16 @@ class Ledger:
 
     def add(self, entry: Entry) -> None:
         """Takes in a recorded entry; the first one of its key and scope holds."""
-        self.size += 1
         self.position = max(self.position, entry.position + 1)
         if entry.scope == MEMO:
             if entry.key not in self.memos:
                 self.memos[entry.key] = entry
+                self.size += 1
                 self.taken[entry.name] += entry.kind == "signal" and entry.value is not None
         elif entry.scope.startswith(STARTED):
             self._started.add((entry.key, entry.scope.removeprefix(STARTED)))
         else:
+            self.size += 1
             self._failed.add((entry.key, entry.scope))
             if entry.scope == self.scope:
                 self.failures.setdefault(entry.key, entry)

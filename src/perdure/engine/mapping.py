@@ -20,8 +20,8 @@ from perdure.model.records import Child
 from perdure.model.status import SETTLED
 
 if TYPE_CHECKING:
-    from perdure.engine.verbs import Verbs
     from perdure.engine.journal import Ledger
+    from perdure.engine.verbs import Verbs
 
 Job = Callable[[], Awaitable[Any]]
 
@@ -57,7 +57,9 @@ class Outcomes:
         if self.exceeded:
             first = next(each for each in self.results if isinstance(each, Failure))
             reached = tuple(value for value, there in zip(self.results, self.reached, strict=True) if there)
-            message = f"{self.failed} of {len(self.results)} items failed, {self.allowed} may; the first: {first.message}"
+            message = (
+                f"{self.failed} of {len(self.results)} items failed, {self.allowed} may; the first: {first.message}"
+            )
             raise MapFailedError(message, first, reached)
         return self.results
 
@@ -89,7 +91,9 @@ async def map_items(
 
 def _activity_job(verbs: Verbs, activity: Activity[..., Any], item: object) -> Job:
     plan = plan_activity(verbs, activity, (item,), {})
-    return lambda: verbs.activity_planned(activity, plan, (item,), {}) if activity.settings.queue else perform(verbs, plan)
+    return lambda: (
+        verbs.activity_planned(activity, plan, (item,), {}) if activity.settings.queue else perform(verbs, plan)
+    )
 
 
 def _child_job(verbs: Verbs, task: Task[..., Any], item: object) -> Job:

@@ -6,7 +6,8 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 
-from perdure.model.records import Committed, Entry, NewExecution, Outcome, Transition
+from perdure.engine.ports import Host
+from perdure.model.records import Committed, Enqueued, Entry, NewExecution, Outcome, Transition
 
 
 class Sent:
@@ -22,6 +23,20 @@ class Sent:
         for future in self.waiters:
             if not future.done():
                 future.set_result(answer)
+
+    def hand_over(self, host: Host, answer: Committed) -> None:
+        """Starts what was stored leased to this worker, and lets go of what was not."""
+        specs = self.transition.spawns
+        if answer.cancelled or len(answer.spawned) != len(specs):
+            host.dropped(specs)
+            return
+        for spec, spawned in zip(specs, answer.spawned, strict=True):
+            if spec.worker_id is None:
+                continue
+            if isinstance(spawned, Enqueued) and spawned.leased and spawned.created:
+                host.spawned(spec)
+            else:
+                host.dropped((spec,))
 
 
 class Outbox:

@@ -6,6 +6,7 @@ body. `Host` is what a driver needs of its worker. Whoever opens supplies them.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
@@ -14,7 +15,7 @@ from perdure.codec import Payloads
 from perdure.ids import Ids
 from perdure.model.execution import Event, Execution, JournalEntry
 from perdure.model.policy import Retry, Sizes
-from perdure.model.records import Claim, Committed, Conflict, Enqueued, JournalView, NewExecution, Transition
+from perdure.model.records import Committed, Conflict, Enqueued, NewExecution, Transition
 
 if TYPE_CHECKING:
     from perdure.engine.driver import Driver
@@ -107,6 +108,7 @@ class Host(Protocol):
     sizes: Sizes
     directory: Directory
     retries: Retry
+    logger: logging.Logger
     cancel_grace: float
     linger: float
 
@@ -156,8 +158,8 @@ class Host(Protocol):
         """The driver holds nothing any more."""
         ...
 
-    async def reacquire(self, driver: Driver) -> tuple[Claim, JournalView] | None:
-        """Claims a lingering execution again; `None` when somebody else was quicker."""
+    def reacquire(self, driver: Driver) -> None:
+        """Claims a lingering execution again and resumes it, or unwinds it when somebody else was quicker."""
         ...
 
     def in_thread(self, function: Callable[[], R], *, body: bool) -> Awaitable[R]:

@@ -86,6 +86,9 @@ async def _body(host: Host, driver: Driver, task: Task[..., Any] | None, scope: 
         return await host.in_thread(lambda: task.fn(*args, **kwargs), body=True)
     except SystemExit as error:  # an exit would end the worker and all that runs beside
         raise RuntimeError(f"the body of task {task.name} called exit({error.code})") from error
+    finally:
+        if driver.phase in ("suspending", "lingering"):  # it ended by itself while another branch waited
+            await driver.ready()
 
 
 def _check_fit(host: Host, task: Task[..., Any], driver: Driver, view: JournalView) -> None:
@@ -103,14 +106,9 @@ def _check_fit(host: Host, task: Task[..., Any], driver: Driver, view: JournalVi
 
 def drift(directory: Any, activities: set[str], tasks: set[str]) -> list[str]:
     """What is recorded and no longer declared, in words."""
-    problems: list[str] = []
-    for name in sorted(activities):
-        if directory.activity(name) is None:
-            problems.append(f"activity {name} is recorded but not declared; {_cure(name)}")
-    for name in sorted(tasks):
-        if directory.task(name) is None:
-            problems.append(f"child task {name} is recorded but not declared; {_cure(name)}")
-    return problems
+    lost = [("activity", name) for name in sorted(activities) if directory.activity(name) is None]
+    lost += [("child task", name) for name in sorted(tasks) if directory.task(name) is None]
+    return [f"{kind} {name} is recorded but not declared; {_cure(name)}" for kind, name in lost]
 
 
 def _cure(name: str) -> str:
@@ -118,7 +116,7 @@ def _cure(name: str) -> str:
 
 
 def _timeout(task: Task[..., Any], claim: Claim) -> float | None:
-    stored = json.loads(claim.options) if claim.options else {}
+    stored: dict[str, Any] = json.loads(claim.options) if claim.options else {}
     if "timeout" in stored:
         return float(stored["timeout"])
     return timeout_of(task.settings.timeout, claim.attempt, f"task {task.name}")
@@ -201,7 +199,9 @@ def _timed_out(task: Task[..., Any] | None, driver: Driver) -> Outcome:
     if driver.timed_out == "deadline":
         message = f"task {claim.task_name} passed its deadline"
         return settled(Failure("timed_out", "Deadline", message, retryable=False))
-    failure = Failure("timed_out", "TimeoutError", f"task {claim.task_name} ran over its timeout of {driver.timeout:g} s")
+    failure = Failure(
+        "timed_out", "TimeoutError", f"task {claim.task_name} ran over its timeout of {driver.timeout:g} s"
+    )
     outcome = after_failure(
         Ended(failure), _policy(task, driver), claim.attempt, driver.host.clock.now(), claim.deadline_at,
         driver.host.ids.uniform,
@@ -237,4 +237,3 @@ def _log(driver: Driver, failure: Failure, outcome: Outcome) -> None:
 def _extra(driver: Driver) -> dict[str, object]:
     claim = driver.claim
     return {"execution_id": claim.id, "task": claim.task_name, "attempt": claim.attempt}
-

@@ -72,18 +72,24 @@ def install(loop: asyncio.AbstractEventLoop) -> None:
     if getattr(previous, "perdure_branches", False):
         return
 
-    def factory(
-        loop: asyncio.AbstractEventLoop, coroutine: AnyCoroutine, **options: Any
-    ) -> asyncio.Future[Any]:
+    def factory(loop: asyncio.AbstractEventLoop, coroutine: AnyCoroutine, **options: Any) -> asyncio.Future[Any]:
         scope = body_scope()
         if scope is None:
-            return previous(loop, coroutine, **options) if previous else asyncio.Task(cast("Any", coroutine), loop=loop, **options)
+            return (
+                previous(loop, coroutine, **options)
+                if previous
+                else asyncio.Task(cast("Any", coroutine), loop=loop, **options)
+            )
         context = options.pop("context", None) or contextvars.copy_context()
         branch = scope.branch.child()
         context.run(current.set, scope.in_branch(branch))
         options["context"] = context
         options.pop("eager_start", None)
-        task = previous(loop, coroutine, **options) if previous else asyncio.Task(cast("Any", coroutine), loop=loop, **options)
+        task = (
+            previous(loop, coroutine, **options)
+            if previous
+            else asyncio.Task(cast("Any", coroutine), loop=loop, **options)
+        )
         scope.body.track(task, branch.path)
         return task
 

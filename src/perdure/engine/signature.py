@@ -43,9 +43,7 @@ class Signature:
             self._parameters = self._parameters[1:]
         self._bindable = inspect.Signature(self._parameters)
         self.names = tuple(parameter.name for parameter in self._parameters)
-        self._plain = all(
-            parameter.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD for parameter in self._parameters
-        )
+        self._plain = all(parameter.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD for parameter in self._parameters)
         self._defaults = {p.name: p.default for p in self._parameters if p.default is not EMPTY}
         self._codecs: dict[str, TypeCodec] | None = None
         self._result: TypeCodec | None = None

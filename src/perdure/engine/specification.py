@@ -46,7 +46,9 @@ def specify(
         input=payloads.wrap(text),
         queue=options.queue or settings.queue or "default",
         priority=settings.priority if options.priority is None else options.priority,
-        due_at=_due_at(settings.start_delay if options.start_delay is None else options.start_delay, options.start_at, now),
+        due_at=_due_at(
+            settings.start_delay if options.start_delay is None else options.start_delay, options.start_at, now
+        ),
         deadline_at=None if deadline is None else now + round(deadline * 1000),
         input_digest=task.signature.digest(call.arguments) if compared else None,
         idempotency_key=options.idempotency_key,
@@ -68,4 +70,3 @@ def _due_at(delay: float, start_at: int | None, now: int) -> int | None:
     if start_at is not None:
         return start_at
     return now + round(delay * 1000) if delay else None
-

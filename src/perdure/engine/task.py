@@ -56,7 +56,12 @@ class Task(Generic[P, R]):
     """A durable function as declared. `fn` is the undecorated function, `name` what it is stored under."""
 
     def __init__(
-        self, function: Callable[..., object], name: str, settings: TaskOptions, owner: Owner, call: CallOptions | None = None
+        self,
+        function: Callable[..., object],
+        name: str,
+        settings: TaskOptions,
+        owner: Owner,
+        call: CallOptions | None = None,
     ) -> None:
         self.fn = function
         self.name = checked_name(f"task {name!r}", name)
@@ -154,7 +159,9 @@ class AsyncActivity(Activity[P, R]):
         if scope is None or scope.activity is not None:
             return cast("Coroutine[Any, Any, R]", self.fn(*args, **kwargs))
         if scope.blocking:
-            raise ConfigurationError(f"activity {self.name} is an async def; in a `def` body use ctx.record({self.name}, ...)")
+            raise ConfigurationError(
+                f"activity {self.name} is an async def; in a `def` body use ctx.record({self.name}, ...)"
+            )
         return _verbs(scope).activity(self, args, kwargs)
 
     def options(self, *, key: str | None = None, **settings: Unpack[ActivitySettings]) -> AsyncActivity[P, R]:
@@ -193,7 +200,9 @@ def _changed(activity: Activity[..., Any], key: str | None, settings: ActivitySe
     if key is not None:
         limit = activity.owner.sizes.name
         if not isinstance(key, str) or not 1 <= len(key) <= limit or not key.isprintable():  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise ConfigurationError(f"activity {activity.name} key is {key!r}; it must be 1 to {limit} printable characters")
+            raise ConfigurationError(
+                f"activity {activity.name} key is {key!r}; it must be 1 to {limit} printable characters"
+            )
         changed["key"] = key
     return replace(activity.settings, **changed)
 
@@ -210,7 +219,7 @@ async def _validated(task: Task[..., Any], validate: Callable[..., Any], argumen
     except Exception as error:
         raise InvalidInputError(f"task {task.name}: {error}") from error
     names = task.signature.names
-    values = cast("tuple[object, ...]", answer if len(names) != 1 else (answer,))
-    if not isinstance(values, tuple) or len(values) != len(names):
+    values: object = answer if len(names) != 1 else (answer,)
+    if not isinstance(values, tuple) or len(cast("tuple[object, ...]", values)) != len(names):
         raise InvalidInputError(f"task {task.name}: validate must return {len(names)} values, for {', '.join(names)}")
-    return dict(zip(names, values, strict=True))
+    return dict(zip(names, cast("tuple[object, ...]", values), strict=True))

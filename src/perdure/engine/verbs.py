@@ -143,7 +143,7 @@ class Verbs:
         """Notes an entry that holds from now on in this pass, durable before anything leaves the process."""
         self._check_room()
         self.driver.ledger.add(entry)
-        self.driver.keep(entry)
+        self.driver.outbox.add(entry)
 
     def drifted(self, message: str) -> JournalDriftError:
         """Ends the pass as drift; the error is what the verb raises meanwhile."""
@@ -177,7 +177,9 @@ class Verbs:
         if task is None:
             raise self.drifted(f"activity {activity.name} has a queue but is not declared in this app")
         try:
-            child = await spawn(self, task.options(queue=activity.settings.queue or "default").call(*args, **kwargs), plan.key)
+            child = await spawn(
+                self, task.options(queue=activity.settings.queue or "default").call(*args, **kwargs), plan.key
+            )
             return await child_result(self, child, task)
         except ExecutionError as error:
             if error.failure is None:
@@ -200,7 +202,7 @@ class PassLogger(logging.LoggerAdapter[logging.Logger]):
     def __init__(self, verbs: Verbs) -> None:
         claim = verbs.driver.claim
         extra = {"execution_id": claim.id, "task": claim.task_name, "attempt": claim.attempt}
-        super().__init__(logging.getLogger(f"perdure.task.{claim.task_name}"), extra)
+        super().__init__(verbs.host.logger.getChild(f"task.{claim.task_name}"), extra)
         self._verbs = verbs
 
     def isEnabledFor(self, level: int) -> bool:  # noqa: N802 - the name that logging gave it

@@ -29,10 +29,16 @@ class OpenWait:
         due_at: int | None = None,
         children: tuple[str, ...] = (),
     ) -> None:
-        self.key, self.kind, self.name, self.probe = key, kind, name, probe
+        self.key, self.name, self.probe = key, name, probe
+        self.kind: WaitKind = kind
         self.due_at, self.children = due_at, children
         self.future: asyncio.Future[Any]
         self.task: asyncio.Task[Any] | None = None
+
+    @property
+    def shown(self) -> Wait:
+        """The wait as others see it."""
+        return Wait(self.kind, self.name, self.due_at)
 
     @property
     def answered(self) -> bool:
@@ -54,7 +60,7 @@ def suspension(waits: list[OpenWait], ledger: Ledger, now: int, pass_length: int
     joins = [_open(wait, ledger) for wait in waits if wait.kind == "children"]
     known = ledger.children_settled
     return Suspended(
-        waits=tuple(Wait(wait.kind, wait.name, wait.due_at) for wait in waits),
+        waits=tuple(wait.shown for wait in waits),
         due_at=min(dues, default=None),
         signals=tuple(names),
         taken=tuple(ledger.taken[name] for name in names),

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import cast
 
 from perdure.errors import ConfigurationError
 
@@ -38,14 +39,14 @@ class Retry:
     _constant: bool = field(default=False, repr=False)
 
     def __post_init__(self) -> None:
-        if self.max_retries is not None and (
-            not isinstance(self.max_retries, int) or isinstance(self.max_retries, bool) or self.max_retries < 0
-        ):
-            raise ConfigurationError(f"Retry max_retries is {self.max_retries!r}; it must be a whole number from 0, or None")
+        if self.max_retries is not None and (type(self.max_retries) is not int or self.max_retries < 0):
+            raise ConfigurationError(
+                f"Retry max_retries is {self.max_retries!r}; it must be a whole number from 0, or None"
+            )
         if not callable(self.delay):
             _checked(self.delay, "Retry delay")
         _checked(self.max_delay, "Retry max_delay")
-        if not isinstance(self.factor, int | float) or not 1.0 <= self.factor <= 1e6:
+        if type(self.factor) not in (int, float) or not 1.0 <= self.factor <= 1e6:
             raise ConfigurationError(f"Retry factor is {self.factor!r}; it must be a number from 1 to 1,000,000")
         _error_types(self.retry_on, "Retry retry_on")
         _error_types(self.give_up_on, "Retry give_up_on")
@@ -88,7 +89,7 @@ def retry_policy(value: int | Retry | None, default: Retry, what: str) -> Retry:
         return default
     if isinstance(value, Retry):
         return value
-    if isinstance(value, int) and not isinstance(value, bool):
+    if type(value) is int:
         return Retry(value)
     raise ConfigurationError(f"{what} is {value!r}; it must be a number of retries or a Retry")
 
@@ -126,6 +127,6 @@ def _checked(value: object, what: str) -> float:
 
 
 def _error_types(value: object, what: str) -> None:
-    types = value if isinstance(value, tuple) else (value,)
+    types = cast("tuple[object, ...]", value if isinstance(value, tuple) else (value,))
     if not all(isinstance(each, type) and issubclass(each, BaseException) for each in types):
         raise ConfigurationError(f"{what} is {value!r}; it must be an exception class or a tuple of them")

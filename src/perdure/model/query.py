@@ -72,7 +72,9 @@ def _term(text: str, match: re.Match[str]) -> Term:
 def _value(text: str, field: str, at: int, value: str) -> str:
     allowed = _ALLOWED.get(field)
     if allowed is not None and value not in allowed:
-        raise InvalidQueryError(f"query {text!r}: {field} {value!r} at position {at} is none of {', '.join(allowed)}", at)
+        raise InvalidQueryError(
+            f"query {text!r}: {field} {value!r} at position {at} is none of {', '.join(allowed)}", at
+        )
     if field == "tag" and "=" not in value:
         raise InvalidQueryError(f"query {text!r}: tag at position {at} must read tag:key=value", at)
     if field != "since":

@@ -273,10 +273,10 @@ class Store:
 
 
 def _closed_batch(batch: Batch) -> Batch:
-    """The batch with every late item made; requests that have nothing to write are left out."""
+    """The batch in the order of its verbs, late items made; requests that have nothing to write are left out."""
     closed: Batch = {}
-    for verb, requests in batch.items():
-        kept = [request for request in requests if _made(request)]
+    for verb in ORDER:
+        kept = [request for request in batch.get(verb, ()) if _made(request)]
         if kept:
             closed[verb] = kept
     return closed

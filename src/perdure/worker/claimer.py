@@ -64,7 +64,8 @@ class Claimer:
         if isinstance(answer, BaseException):
             logger.warning("work cannot be claimed, next try in %.3g s: %s", self._poll, answer)
             self._maybe_due = True
-            return self._sleep(self._poll)
+            self._sleep(self._poll)
+            return
         claimed: Claimed = answer
         self.short = claimed.short
         self._maybe_due = not claimed.short

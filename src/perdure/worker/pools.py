@@ -56,7 +56,9 @@ class Pools:
         if self._processes is None:
             self._processes = ProcessPoolExecutor(mp_context=multiprocessing.get_context("spawn"))
         loop = asyncio.get_running_loop()
-        future = loop.run_in_executor(self._processes, call_by_name, function.__module__, function.__qualname__, arguments)
+        future = loop.run_in_executor(
+            self._processes, call_by_name, function.__module__, function.__qualname__, arguments
+        )
         self.busy += 1
         future.add_done_callback(self._done)
         return future

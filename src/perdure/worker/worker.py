@@ -9,11 +9,8 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import logging
-import os
-import socket
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any, TypeVar, cast
 
 import msgspec
@@ -27,7 +24,7 @@ from perdure.engine.ports import Directory, Transport
 from perdure.engine.runner import begin
 from perdure.errors import AppClosedError, StorageError
 from perdure.ids import Ids
-from perdure.model.policy import Retry, Sizes
+from perdure.model.policy import Sizes
 from perdure.model.records import (
     Beat,
     Claim,
@@ -48,28 +45,12 @@ from perdure.worker.claimer import Claimer
 from perdure.worker.heartbeat import Heart
 from perdure.worker.maintenance import Maintenance
 from perdure.worker.pools import Pools
+from perdure.worker.records import WorkerSettings, claim_of, worker_row
 
 R = TypeVar("R")
 LINGERING = 256
 INTERRUPT_BOUND = 6.0
 logger = logging.getLogger("perdure")
-
-
-@dataclass(frozen=True, slots=True)
-class WorkerSettings:
-    """How a worker works. Times in seconds; `linger` is how long a waiting body may stay in memory."""
-
-    concurrency: int
-    queues: tuple[str, ...]
-    tasks: tuple[str, ...]
-    retries: Retry
-    lease: float
-    poll: float
-    drain: float
-    retention: float | None
-    version: str
-    cancel_grace: float = 10.0
-    linger: float = 1.0
 
 
 class Worker:
@@ -81,6 +62,7 @@ class Worker:
     ) -> None:  # fmt: skip
         self.store, self.directory, self.payloads = store, directory, payloads
         self.ids, self.clock, self.sizes, self.settings = ids, clock, sizes, settings
+        self.logger = settings.logger
         self.retries, self.cancel_grace, self.linger = settings.retries, settings.cancel_grace, settings.linger
         self.id = ids.new(clock.now())
         self.shutting_down = False
@@ -112,7 +94,9 @@ class Worker:
         self._client.hand_off, self._client.handed = self.hand_off, self._handed
         self._maintenance.start()
         self._claimer.due()
-        logger.info("worker %s started: %d tasks, queues %s", self.id, len(self._tasks), ", ".join(sorted(self._queues)))
+        logger.info(
+            "worker %s started: %d tasks, queues %s", self.id, len(self._tasks), ", ".join(sorted(self._queues))
+        )
 
     async def stop(self, drain: float | None = None) -> None:
         """Ends in order, waiting up to `drain` seconds for running bodies; then they are interrupted and released."""
@@ -208,7 +192,8 @@ class Worker:
         if view is None:
             if lingering is not None:
                 lingering.unwind()
-            return self._leave_to_others(claim)
+            self._leave_to_others(claim)
+            return
         if lingering is not None and lingering.phase == "lingering":
             lingering.resume(claim, view)
             return
@@ -268,12 +253,7 @@ class Worker:
         """Starts an execution that was inserted leased to this worker."""
         self._reserved -= 1
         self._active.add(spec.id)
-        now = self.clock.now()
-        claim = Claim(
-            spec.id, spec.task_name, 1, 0, 0, 1, 0, False, spec.input, None, None, spec.deadline_at, spec.queue,
-            spec.priority, spec.options, spec.version, spec.tags, spec.trace, spec.parent_id, spec.root_id or spec.id,
-            spec.depth, now, now, spec.due_at,
-        )  # fmt: skip
+        claim = claim_of(spec, self.clock.now())
         if spec.entries:
             self._job(self._read_and_begin([claim]))
         else:
@@ -316,17 +296,20 @@ class Worker:
         self._claimer.slot_free()
         self._check_idle()
 
-    async def reacquire(self, driver: Driver) -> tuple[Claim, JournalView] | None:
-        """Claims a lingering execution again; `None` when somebody else was quicker."""
-        request = ClaimRequest(self.id, self.settings.queues, self.settings.tasks, 1, True, (driver.claim.id,))
+    def reacquire(self, driver: Driver) -> None:
+        """Claims a lingering execution again and resumes it, or unwinds it when somebody else was quicker."""
+        self._job(self._reacquire(driver))
+
+    async def _reacquire(self, driver: Driver) -> None:
+        request = ClaimRequest(
+            self.id, self.settings.queues, self.settings.tasks, 1, suspects=True, ids=(driver.claim.id,)
+        )
         claimed = cast("Claimed", await self.store.ask("claim", request, stubborn=True))
-        if not claimed.claims:
-            return None
-        claim = claimed.claims[0]
-        view = (await self.store.read(lambda storage: storage.journal([claim.id])))[0]
-        self._lingering.pop(claim.id, None)
-        self._active.add(claim.id)
-        return claim, view
+        if claimed.claims:
+            self._active.add(driver.claim.id)
+            await self._read_and_begin(list(claimed.claims))
+        elif driver.phase == "lingering":
+            driver.unwind()
 
     def in_thread(self, function: Callable[[], R], *, body: bool) -> Awaitable[R]:
         """Runs a function in a thread, in the caller's context."""
@@ -372,12 +355,9 @@ class Worker:
                 driver.feed(view)
 
     def _row(self) -> WorkerRow:
-        settings, now = self.settings, self.clock.now()
-        return WorkerRow(
-            self.id, socket.gethostname(), os.getpid(), settings.version, settings.queues, settings.tasks,
-            settings.concurrency, len(self._active), self._started_at, now + round(settings.lease * 1000),
-            self.shutting_down,
-        )  # fmt: skip
+        return worker_row(
+            self.id, self.settings, len(self._active), self._started_at, self.clock.now(), self.shutting_down
+        )
 
     def _beat(self) -> Heartbeat:
         held = list(self._drivers.values())
