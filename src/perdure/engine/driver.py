@@ -21,7 +21,7 @@ from perdure.engine.journal import Ledger
 from perdure.engine.outbox import Outbox
 from perdure.engine.ports import Host
 from perdure.engine.timers import Timers
-from perdure.engine.waits import OpenWait, suspension
+from perdure.engine.waits import OpenWait, OpenWaits, suspension
 from perdure.errors import JournalDriftError, LeaseLostError
 from perdure.model.records import Claim, Committed, Entry, JournalView, NewExecution, Outcome, Released, Suspended
 
@@ -47,7 +47,6 @@ class Driver:
         self.loop = asyncio.get_running_loop()
         self.ledger = Ledger(view, f"{claim.generation}.{claim.attempt}")
         self.outbox = Outbox()
-        self.waits: dict[str, OpenWait] = {}
         self.phase: Phase = "running"
         self.cancel_reason: str | None = None
         self.timed_out: Literal["timeout", "deadline"] | None = None
@@ -63,6 +62,7 @@ class Driver:
         self._queued = False
         self._hops = 0
         self.timers = Timers(host.clock)
+        self.waits = OpenWaits(self.ledger, self.timers, host.clock, lambda: self.phase == "running")
         self.branches = Branches(self.look_soon)
         self._resumed: list[asyncio.Future[None]] = []
         self._claiming = False
@@ -171,34 +171,18 @@ class Driver:
         """Waits durably: the execution may be suspended meanwhile, and this body unwound."""
         if self.unwinding:
             raise asyncio.CancelledError
-        wait.future = self.loop.create_future()
-        wait.task = asyncio.current_task()
-        self.waits[wait.key] = wait
-        if wait.due_at is not None:
-            self.timers.arm(wait.key, (wait.due_at - self.host.clock.now()) / 1000, self._timers_due)
+        self.waits.open(wait)
         self.look_soon()
         try:
             return await wait.future
         finally:
-            if self.waits.get(wait.key) is wait:
-                del self.waits[wait.key]
-            self.timers.disarm(wait.key)
-
-    def offer(self) -> None:
-        """Answers the waits that the ledger can answer by now."""
-        now = self.host.clock.now()
-        for wait in list(self.waits.values()):
-            wait.offer(self.ledger, now)
+            self.waits.close(wait)
 
     def feed(self, view: JournalView) -> None:
         """Takes in what others did since."""
         self.ledger.feed(view)
         if self.phase == "running":
-            self.offer()
-
-    def _timers_due(self) -> None:
-        if self.phase == "running":
-            self.offer()
+            self.waits.offer()
 
     def idle(self) -> None:
         """One thing less runs."""
@@ -217,17 +201,16 @@ class Driver:
         if self._hops > 0:
             self.loop.call_soon(self._look)
             return
-        open_waits = [wait for wait in self.waits.values() if not wait.answered]
-        if self.phase != "running" or self.busy or not open_waits or len(open_waits) < len(self.waits):
+        if self.phase != "running" or self.busy or not self.waits or self.waits.any_answered:
             return
         if self.root is None or self.root.done() or self.cancel_reason is not None or self.timed_out is not None:
             return
-        self._suspend(open_waits)
+        self._suspend()
 
-    def _suspend(self, waits: list[OpenWait]) -> None:
+    def _suspend(self) -> None:
         self.phase = "suspending"
         now = self.host.clock.now()
-        self._outcome = suspension(waits, self.ledger, now, now - self._pass_began)
+        self._outcome = suspension(self.waits, self.ledger, now, now - self._pass_began)
         self.timers.disarm("timeout")
         self.mark_dirty()
         self.host.freeing(self)
@@ -244,12 +227,18 @@ class Driver:
     def _linger(self) -> None:
         """The execution waits; its body stays a short while, for a cheap wake-up."""
         self.phase = "lingering"
-        if not self.host.suspended(self) or self.blocking:
+        worthwhile = self.host.suspended(self) and not self.blocking and not self._sleeps_long()
+        if not worthwhile and not self._resumed:
             self.unwind()
         elif self._resumed:
             self._claim_back()
         else:
             self.timers.arm("linger", self.host.linger, self._lingered)
+
+    def _sleeps_long(self) -> bool:
+        """Whether only timers that end after the body's time in memory could wake it."""
+        until = self.host.clock.now() + round(self.host.linger * 1000)
+        return self.waits.only_timers_after(until) and not self.branches.await_other_than(self.waits.tasks)
 
     # -- going on -----------------------------------------------------------------------------------------------------
 
@@ -262,7 +251,7 @@ class Driver:
         self.timers.disarm("linger")
         self.timers.arm("timeout", self.timeout, lambda: self._time_out("timeout"))
         self.ledger.feed(view)
-        self.offer()
+        self.waits.offer()
         self._wake_resumed()
         if not self.outbox.empty:
             self.mark_dirty()
@@ -351,7 +340,7 @@ class Driver:
             self._end_pass()
 
     def _lingered(self) -> None:
-        if self.branches.await_other_than({wait.task for wait in self.waits.values()}):
+        if self.branches.await_other_than(self.waits.tasks):
             self.timers.arm("linger", self.host.linger, self._lingered)
         else:
             self.unwind()

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
+from perdure.clock import Clock
 from perdure.engine.journal import Ledger
+from perdure.engine.timers import Timers
 from perdure.model.records import Suspended, Wait
 from perdure.model.status import SETTLED, WaitKind
 
@@ -53,7 +55,65 @@ class OpenWait:
                 self.future.set_result(answer)
 
 
-def suspension(waits: list[OpenWait], ledger: Ledger, now: int, pass_length: int) -> Suspended:
+class OpenWaits:
+    """All that the branches of one pass wait for. Each may have a timer; `running` tells whether the pass holds its lease,
+    without which nothing is answered."""
+
+    def __init__(self, ledger: Ledger, timers: Timers, clock: Clock, running: Callable[[], bool]) -> None:
+        self._ledger, self._timers, self._clock, self._running = ledger, timers, clock, running
+        self._waits: dict[str, OpenWait] = {}
+
+    def __len__(self) -> int:
+        return len(self._waits)
+
+    def __iter__(self) -> Iterator[OpenWait]:
+        return iter(tuple(self._waits.values()))
+
+    @property
+    def any_answered(self) -> bool:
+        """Whether a branch is about to go on."""
+        return any(wait.answered for wait in self._waits.values())
+
+    @property
+    def tasks(self) -> set[asyncio.Task[Any] | None]:
+        """The tasks that wait durably."""
+        return {wait.task for wait in self._waits.values()}
+
+    def open(self, wait: OpenWait) -> None:
+        """Makes the wait's future and arms its timer."""
+        wait.future = asyncio.get_running_loop().create_future()
+        wait.task = asyncio.current_task()
+        self._waits[wait.key] = wait
+        self._arm(wait)
+
+    def close(self, wait: OpenWait) -> None:
+        """The branch goes on, or is gone."""
+        if self._waits.get(wait.key) is wait:
+            del self._waits[wait.key]
+        self._timers.disarm(wait.key)
+
+    def offer(self) -> None:
+        """Answers what the ledger can answer by now."""
+        now = self._clock.now()
+        for wait in tuple(self._waits.values()):
+            wait.offer(self._ledger, now)
+
+    def only_timers_after(self, until: int) -> bool:
+        """Whether nothing but timers is waited for, and none of them ends before `until`."""
+        return all(wait.kind == "timer" and (wait.due_at or 0) >= until for wait in self._waits.values())
+
+    def _arm(self, wait: OpenWait) -> None:
+        if wait.due_at is not None:
+            self._timers.arm(wait.key, (wait.due_at - self._clock.now()) / 1000, lambda: self._due(wait))
+
+    def _due(self, wait: OpenWait) -> None:
+        if self._running():
+            self.offer()
+            if not wait.answered:  # the two clocks differ by a hair
+                self._arm(wait)
+
+
+def suspension(waits: OpenWaits, ledger: Ledger, now: int, pass_length: int) -> Suspended:
     """What the execution waits for as a whole: any of its waits wakes it, all at once sooner (R7)."""
     names = sorted({wait.name for wait in waits if wait.kind == "signal"})
     dues = [wait.due_at for wait in waits if wait.due_at is not None]
