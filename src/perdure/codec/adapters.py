@@ -31,11 +31,17 @@ class Adapter(Protocol):
 
 
 def new_adapter(hint: object) -> Adapter:
-    """Pydantic's adapter for a type. Raises `ModuleNotFoundError` without Pydantic, and Pydantic's errors.
-
-    A model, dataclass or TypedDict refuses to be handed a configuration; under another name it takes one.
-    """
+    """Pydantic's adapter for a type. Raises `ModuleNotFoundError` without Pydantic, and Pydantic's errors, also for a name
+    in the type that Pydantic would wait for."""
     pydantic: Any = importlib.import_module("pydantic")
+    adapter = _configured(pydantic, hint)
+    if not getattr(adapter, "pydantic_complete", True):
+        adapter.rebuild(raise_errors=True)
+    return adapter
+
+
+def _configured(pydantic: Any, hint: object) -> Any:
+    """A model, dataclass or TypedDict refuses to be handed a configuration; under another name it takes one."""
     try:
         return pydantic.TypeAdapter(hint, config=CONFIG)
     except pydantic.PydanticUserError as error:
@@ -78,9 +84,7 @@ def to_builtins(value: object) -> object:
 
 
 def from_builtins(kind: type, value: object) -> object:
-    """msgspec asks for an instance of a class that it does not know: `object`, or a Pydantic model."""
+    """msgspec asks for an instance of a class that it does not know: `object`, or a Pydantic model, as checked before."""
     if isinstance(value, kind):
         return value
-    if not is_model_class(kind):
-        raise NotImplementedError
     return adapter_of_class(kind).validate_json(msgspec.json.encode(value))

@@ -14,7 +14,7 @@ from typing import Any, Final, cast, get_args, get_origin
 
 import msgspec
 
-from perdure.codec.adapters import dumped, from_builtins, new_adapter, to_builtins
+from perdure.codec.adapters import adapter_of_class, dumped, from_builtins, new_adapter, to_builtins
 from perdure.codec.hints import (
     UNIONS,
     constrained_by_pydantic,
@@ -146,6 +146,7 @@ class Modelled(Backend):
 
 def backend_for(hint: object) -> Backend:
     """The way to store values of this type. Raises `Misfit` saying why there is none."""
+    hint = unwrapped(hint)
     if is_untyped(hint):
         return Natural()
     parts = mentioned(hint)
@@ -166,7 +167,7 @@ def _first_that_works(hint: object, kinds: Iterable[type[Natural | Typed | Model
         except ModuleNotFoundError:
             problems.append("more types are understood with `pip install 'perdure[pydantic]'`")
         except Exception as error:
-            problems.append(f"{LIBRARIES[kind]}: {error}")
+            problems.append(f"{LIBRARIES[kind]}: {str(error).partition('. ')[0].partition(chr(10))[0]}")
     raise Misfit(f"the type {type_name(hint)} cannot be stored; {'; '.join(problems)}")
 
 
@@ -220,9 +221,11 @@ def _check_nodes(nodes: Iterable[object]) -> None:
             raise Misfit(
                 "a dict in the type has keys that JSON cannot write; keys are text, numbers, dates, UUIDs or enums"
             )
-        if isinstance(node, msgspec.inspect.CustomType) and not _is_hooked(node.cls):
-            raise TypeError(f"{type_name(node.cls)} is not supported")
+        if isinstance(node, msgspec.inspect.CustomType) and node.cls not in SUPPORTED_CUSTOM:
+            _check_custom(node.cls)
 
 
-def _is_hooked(kind: type) -> bool:
-    return kind in SUPPORTED_CUSTOM or is_model_class(kind)
+def _check_custom(kind: type) -> None:
+    if not is_model_class(kind):
+        raise TypeError(f"{type_name(kind)} is not supported")
+    adapter_of_class(kind)

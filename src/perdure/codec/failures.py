@@ -121,7 +121,10 @@ def _kind_of(error: BaseException) -> FailureKind:
 
 def _own_record(error: BaseException, name: str, message: str) -> Failure | None:
     """The record this exception was rebuilt from: then live and replay, where `__cause__` differs, give one record."""
-    failure = getattr(error, "failure", None)
+    try:
+        failure = getattr(error, "failure", None)
+    except Exception:  # a property of the user's
+        return None
     if not isinstance(failure, Failure):
         return None
     same = failure.type == name and failure.message == message

@@ -57,15 +57,10 @@ def _paired(value: Iterable[object], decoded: Iterable[object]) -> Iterator[tupl
 
 def _compare_records(value: object, decoded: object, path: str) -> None:
     """Fields by name. Of a dict that became a record, the keys that the record knows."""
-    given = cast("Mapping[str, object]", value) if isinstance(value, Mapping) else dict(_fields(value))
+    given = dict(cast("Mapping[str, object]", value) if isinstance(value, Mapping) else fields_of(value))
     for name, other in fields_of(decoded):
         if name in given:
             _compare(given[name], other, f"{path}.{name}")
-
-
-def _fields(value: object) -> Iterator[tuple[str, object]]:
-    if is_record_class(type(value)):
-        yield from fields_of(value)
 
 
 def _compare_dicts(value: dict[object, object], decoded: dict[object, object], path: str) -> None:

@@ -18,7 +18,7 @@ from typing import Annotated, Any, Final, Literal, NamedTuple, ParamSpec, TypeVa
 
 from perdure.codec.parts import defaults_of, is_model_class, is_record_class
 
-UNTYPED: Final = (Any, object, inspect.Parameter.empty)
+UNTYPED: Final = (Any, object, inspect.Parameter.empty, typing.Never, typing.NoReturn)
 VARIABLES: Final = (TypeVar, ParamSpec, typing.ParamSpecArgs, typing.ParamSpecKwargs, typing.TypeVarTuple)
 UNIONS: Final = (Union, types.UnionType)
 PLAIN: Final = (bool, int, float, str, type(None))
@@ -59,8 +59,10 @@ class Remark(NamedTuple):
 
 
 def is_untyped(hint: object) -> bool:
-    """Whether the hint says nothing: none, `Any`, `object`, a type variable."""
+    """Whether the hint says nothing of a value: none, `Any`, `object`, a type variable, any of these `| None`; `Never`."""
     hint = unwrapped(hint)
+    if typing.get_origin(hint) in UNIONS:
+        return any(is_untyped(part) for part in typing.get_args(hint))
     return any(hint is part for part in UNTYPED) or isinstance(hint, VARIABLES)
 
 

@@ -101,10 +101,14 @@ def _has_size(path: Path, size: int) -> bool:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Makes a rename durable. Windows cannot open a folder and needs no such step."""
+    """Makes a rename durable. Windows cannot open a folder and needs no such step; a folder above ours that we may not
+    read was made by somebody else."""
     if not hasattr(os, "O_DIRECTORY"):
         return
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    except PermissionError:
+        return
     try:
         os.fsync(descriptor)
     finally:

@@ -14,7 +14,7 @@ from typing import Any, Final, cast
 
 import msgspec
 
-from perdure.codec import DecodeError, TypeCodec, argument_digest, codec_for
+from perdure.codec import DecodeError, TypeCodec, argument_digest, codec_for, same_canonical
 from perdure.errors import InvalidInputError, NotSerializableError
 
 EMPTY: Final = inspect.Parameter.empty
@@ -122,7 +122,7 @@ class Signature:
 
     def _is_default(self, name: str, value: object) -> bool:
         default = self._defaults.get(name, EMPTY)
-        return default is value or (default is not EMPTY and type(default) is type(value) and bool(default == value))
+        return default is value or (default is not EMPTY and same_canonical(value, default))
 
     def _resolve(self, *, at_declaration: bool = False) -> dict[str, TypeCodec]:
         if self._codecs is None:

@@ -36,6 +36,18 @@ class Level(enum.IntEnum):
     LOW = 1
 
 
+class Word(str):
+    __slots__ = ()
+
+
+class Number(int):
+    pass
+
+
+class Real(float):
+    __slots__ = ()
+
+
 class Pair(NamedTuple):
     a: int
     b: int = 0
@@ -145,6 +157,7 @@ def test_values_that_differ_have_different_texts() -> None:
         (Mood.GOOD, "good"),
         (Level.LOW, 1),
         ((Mood.GOOD, Level.LOW), ("good", 1)),
+        ((Word("x"), Number(3), Real(1.5)), ("x", 3, 1.5)),
         ({Mood.GOOD: (1,)}, {"good": (1,)}),
         (Point(1), Point(1, 0, [])),
         (Struct(1), Struct(1, 1)),

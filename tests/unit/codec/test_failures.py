@@ -248,6 +248,23 @@ def test_an_exception_without_a_message_still_gives_a_record(error: Exception) -
     assert decode_failure(encode_failure(failure)) == failure
 
 
+class HostileError(Exception):
+    @property
+    def failure(self) -> object:
+        raise RuntimeError
+
+
+def test_a_traceback_that_cannot_be_formatted_and_a_hostile_property_do_no_harm() -> None:
+    error = SyntaxError("odd")
+    error.text, error.offset, error.lineno = "abc", "1", 1  # type: ignore[assignment]
+    failure = failure_of(raised(error))
+    assert failure.type == "SyntaxError"
+    assert "in raised" in failure.traceback
+    hostile = failure_of(raised(HostileError("x")))
+    assert hostile.message == "x"
+    assert type(exception_of(hostile)) is ActivityFailedError
+
+
 def test_lone_surrogates_and_control_characters_are_kept_as_text() -> None:
     failure = failure_of(raised(ValueError("a\ud800b\x00\x1b\n")))
     assert failure.message == "a\\ud800b\x00\x1b\n"

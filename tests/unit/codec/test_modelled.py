@@ -6,13 +6,14 @@ import subprocess
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Generic, Literal, Optional, TypeVar
+from typing import Annotated, Any, Generic, Literal, Optional, TypeVar
 
 import annotated_types
 import msgspec
 import pydantic
 import pytest
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, TypeAdapter
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, SecretStr, TypeAdapter
+from typing_extensions import TypeAliasType
 
 from perdure.codec import DecodeError, argument_digest, canonical, codec_for
 from perdure.errors import NotSerializableError
@@ -36,6 +37,11 @@ class Special(Item):
 
 class Blob(BaseModel):
     model_config = ConfigDict(ser_json_bytes="base64", val_json_bytes="base64")
+    data: bytes
+
+
+class HalfBlob(BaseModel):
+    model_config = ConfigDict(ser_json_bytes="base64")
     data: bytes
 
 
@@ -121,7 +127,7 @@ def test_every_family_comes_back_equal_and_of_the_same_class(hint: object, value
 def test_constraints_and_types_of_inputs_are_checked() -> None:
     positive = codec_for(Annotated[int, Field(gt=0)], "argument 'n'")
     assert positive.convert(3) == 3
-    for wrong in (0, "3", 1.5, True, None):
+    for wrong in (0, "3", 1.5, True, None, object(), "\ud800"):
         with pytest.raises(DecodeError, match="argument 'n': "):
             positive.convert(wrong)
         with pytest.raises(NotSerializableError):
@@ -186,9 +192,12 @@ REFUSED: list[tuple[object, object, str]] = [
     (ConstantFloat, ConstantFloat(x=math.nan), "ser_json_inf_nan='strings'"),
     (Annotated[float, Field(gt=0)], math.inf, "x: "),
     (TextBlob, TextBlob(data=b"\xff"), "invalid utf-8"),
+    (HalfBlob, HalfBlob(data=b"abc"), "bytes would come back changed"),
+    (Annotated[int | None, PlainSerializer(lambda _: None)], 3, "int would come back as NoneType"),
     (Login, Login(password=SecretStr("abc")), "masked"),
     (Item, Item(name="\ud800"), "surrogate"),
     (Annotated[int, Field(gt=0)], "3", "str would come back as int"),
+    (Annotated[bytes, Field()], "AAAA", "str would come back as bytes"),
 ]
 
 
@@ -214,6 +223,22 @@ def test_constraints_of_pydantic_in_a_struct_are_refused_rather_than_ignored() -
 
 class Other:
     pass
+
+
+class Waiting(BaseModel):
+    item: "Nowhere"  # type: ignore[name-defined]  # noqa: F821
+
+
+def test_a_model_that_waits_for_a_name_is_found_at_declaration() -> None:
+    for hint in (Waiting, list[Waiting]):
+        with pytest.raises(NotSerializableError, match="Nowhere"):
+            codec_for(hint)
+
+
+def test_type_aliases_are_looked_through() -> None:
+    assert codec_for(TypeAliasType("Numbers", list[int])).settle([1]) == ("[1]", [1])
+    assert codec_for(TypeAliasType("Items", list[Item])).settle([Item(name="a")])[1] == [Item(name="a")]
+    assert codec_for(TypeAliasType("Anything", Any)).settle((1,))[1] == (1,)
 
 
 def test_a_type_that_neither_library_knows_names_both() -> None:
@@ -289,6 +314,15 @@ def test_pydantic_is_used_when_msgspec_refuses_a_type() -> None:
         "assert 'pydantic' in sys.modules\n"
         "assert codec.decode(codec.encode(B(1))) == B(1)\n"
     )
+
+
+def test_without_pydantic_in_this_process_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Unknown:
+        pass
+
+    monkeypatch.setitem(sys.modules, "pydantic", None)
+    with pytest.raises(NotSerializableError, match=r"pip install 'perdure\[pydantic\]'"):
+        codec_for(list[Unknown])
 
 
 def test_without_pydantic_the_error_says_what_to_install() -> None:

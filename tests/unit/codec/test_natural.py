@@ -8,7 +8,7 @@ import math
 from collections import OrderedDict
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any, NamedTuple, ParamSpec, TypeVar
+from typing import Any, NamedTuple, Never, NewType, NoReturn, ParamSpec, TypeVar
 from uuid import UUID
 
 import pytest
@@ -73,10 +73,13 @@ def test_every_natural_value_comes_back_equal_and_of_the_same_types(value: objec
     assert natural.encode(settled) == text or isinstance(value, set | frozenset | tuple | list | dict)
 
 
-@pytest.mark.parametrize("hint", [Any, object, inspect.Parameter.empty, T, P, P.args, P.kwargs])
+@pytest.mark.parametrize(
+    "hint",
+    [Any, object, inspect.Parameter.empty, T, P, P.args, P.kwargs, Any | None, Never, NoReturn, NewType("N", object)],
+)
 def test_hints_that_say_nothing_are_natural(hint: object) -> None:
-    moment = dt.datetime(2026, 11, 21, tzinfo=dt.UTC)
-    assert codec_for(hint).settle(moment)[1] == moment
+    for value in (dt.datetime(2026, 11, 21, tzinfo=dt.UTC), (1,), {"a": {1}}, None):
+        assert codec_for(hint).settle(value)[1] == value
 
 
 def test_json_natives_are_written_as_they_are() -> None:

@@ -244,6 +244,19 @@ def test_where_folders_cannot_be_opened_they_are_not_synced(tmp_path: Path, monk
     assert offload.decode(offload.encode(b"x")) == b"x"
 
 
+def test_a_folder_above_that_may_not_be_read_is_not_synced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = os.open
+
+    def refuse(path: object, flags: int, mode: int = 0o777) -> int:
+        if flags & os.O_DIRECTORY:
+            raise PermissionError
+        return real(path, flags, mode)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(os, "open", refuse)
+    offload = Offload(tmp_path, above=0)
+    assert offload.decode(offload.encode(b"x")) == b"x"
+
+
 def test_many_threads_may_write_the_same_payload(tmp_path: Path) -> None:
     offload = Offload(tmp_path, above=0)
     results: list[bytes] = []

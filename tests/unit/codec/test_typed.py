@@ -157,8 +157,11 @@ FAMILIES: list[tuple[object, object]] = [
     (int | float, 1.0),
     (Positive, 5),
     (Cents, 5),
+    (list[Cents], [5]),
     (Annotated[str, "a comment"], "x"),
     (Sequence[int], [1]),
+    (tuple[Any, int], ([1], 2)),
+    (bytearray, bytearray(b"x")),
     (Mapping[str, int], {"a": 1}),
     (list[Any] | int, 3),
 ]
@@ -301,6 +304,9 @@ REFUSED: list[tuple[object, object, str]] = [
     (Plain, Plain(-1), r"`int` >= 0.* at `\$\.x`"),
     (Plain, Plain("x"), r"at `\$\.x`"),  # type: ignore[arg-type]
     (Positive, -1, ">= 0"),
+    (tuple[int, ...], b"x", "bytes"),
+    (dict[Colour, int], {"x": 1}, "here: "),
+    (dict[UUID, float | None], {str(UUID(int=1)): math.nan}, "nan is no JSON number"),
     (Literal["a"], "b", "Invalid enum value 'b'"),
     (Colour, Mood.GOOD, "declared Colour, got Mood"),
     (int, 10**5000, "here: "),
@@ -447,6 +453,16 @@ def test_types_that_cannot_be_stored_are_refused_at_declaration(hint: object, wo
 @dataclass
 class WithException:
     error: Exception
+
+
+@dataclass
+class Dangling:
+    item: "Nowhere"  # type: ignore[name-defined]  # noqa: F821
+
+
+def test_a_field_whose_type_is_nowhere_is_found_at_declaration() -> None:
+    with pytest.raises(NotSerializableError, match="Nowhere"):
+        codec_for(Dangling)
 
 
 def test_a_field_that_cannot_be_stored_is_found_at_declaration() -> None:
