@@ -106,8 +106,8 @@ class Store:
         self._writer: threading.Thread | None = None
         self._readers: ThreadPoolExecutor | None = None
 
-    async def open(self) -> None:
-        """Migrates the storage and starts the store's threads. Raises `StorageError`."""
+    async def open(self, *, migrate: bool = True) -> None:
+        """Starts the store's threads and, unless told otherwise, migrates the storage. Raises `StorageError`."""
         self._loop = asyncio.get_running_loop()
         self._context = contextvars.copy_context()
         if not self.storage.inline:
@@ -115,7 +115,8 @@ class Store:
             self._writer = threading.Thread(target=self._write_batches, name="perdure-write", daemon=True)
             self._writer.start()
         try:
-            await self.read(lambda storage: storage.migrate(self.clock.now()))
+            if migrate:
+                await self.read(lambda storage: storage.migrate(self.clock.now()))
         except BaseException:
             await self.close()
             raise

@@ -1,0 +1,163 @@
+"""Putting new executions in: enqueued ones and spawned ones alike (R1, R4).
+
+New executions of one call mostly share all but id, input and keys, so they go in by groups that bind the rest once.
+Conflicts are left to the database's unique indexes; only when something did not go in, those who stand in its place
+are looked up. Items of one call that meet each other go in one after the other. Whether a parent may spawn is decided
+in `commits`; the inserting statement checks the spawner's token once more (R2).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Final, TypeAlias
+
+import msgspec
+
+from perdure.model.records import Conflict, Enqueued, NewExecution
+from perdure.storage._sql.session import Session, Value
+
+Fence: TypeAlias = tuple[str | None, int | None]
+"""The id and token of the execution that spawns; nothing for a client."""
+
+UNFENCED: Final[Fence] = (None, None)
+MOST_GROUPS: Final = 4
+"""More groups than this, and small ones, are written as a mixture."""
+SMALL_GROUP: Final = 16
+
+Group: TypeAlias = dict[tuple[Any, ...], list[Sequence[Value]]]
+Standing: TypeAlias = tuple[str, str, str | None, Any]
+"""Id, task, digest and status of an execution that stands already."""
+
+
+def insert(
+    session: Session, items: Sequence[NewExecution], fences: Sequence[Fence], now: int
+) -> list[Enqueued | Conflict]:
+    """Stores executions, or answers those that stand for them already."""
+    answers: list[Enqueued | Conflict] = []
+    start = 0
+    for end in _runs(items):
+        answers += _insert_distinct(session, items[start:end], fences[start:end], now)
+        start = end
+    return answers
+
+
+def _runs(items: Sequence[NewExecution]) -> Iterator[int]:
+    """Where to cut the items so that no two of one run meet under an id, a key or a slot."""
+    if len({item.id for item in items}) == len(items) and not any(map(_is_keyed, items)):
+        yield len(items)
+        return
+    seen: set[object] = set()
+    for place, item in enumerate(items):
+        names = _names(item)
+        if not seen.isdisjoint(names):
+            yield place
+            seen.clear()
+        seen.update(names)
+    yield len(items)
+
+
+def _is_keyed(item: NewExecution) -> bool:
+    return item.idempotency_key is not None or item.slot is not None
+
+
+def _names(item: NewExecution) -> list[object]:
+    names: list[object] = [item.id]
+    if item.idempotency_key is not None:
+        names.append((item.task_name, item.idempotency_key))
+    if item.parent_id is not None and item.slot is not None:
+        names.append((item.parent_id, item.slot, item.slot_generation))
+    return names
+
+
+def _insert_distinct(
+    session: Session, items: Sequence[NewExecution], fences: Sequence[Fence], now: int
+) -> list[Enqueued | Conflict]:
+    created = _write(session, items, fences, now)
+    _copy_entries(session, items if created is None else [item for item in items if item.id in created])
+    if created is None:
+        return [_created(item) for item in items]
+    missing = [item for item in items if item.id not in created]
+    standing = iter(_standing(session, missing))
+    return [_created(item) if item.id in created else next(standing) for item in items]
+
+
+def _created(item: NewExecution) -> Enqueued:
+    if item.worker_id is None:
+        return Enqueued(item.id, True, "pending")
+    return Enqueued(item.id, True, "running", True)
+
+
+def _write(session: Session, items: Sequence[NewExecution], fences: Sequence[Fence], now: int) -> set[str] | None:
+    """The ids that went in; `None` when all did."""
+    groups = _groups(items, fences)
+    if len(groups) > MOST_GROUPS and len(items) < len(groups) * SMALL_GROUP:
+        rows = [(*own, *shared) for shared, members in groups.items() for own in members]
+        return _noted(session, session.insert("enqueue_mixed", (now,), rows))
+    created: set[str] = set()
+    complete = True
+    for shared, members in groups.items():
+        inserted = session.insert("enqueue", (now, *shared), members)
+        complete = complete and inserted is None
+        created.update([str(row[0]) for row in members] if inserted is None else inserted)
+    return _noted(session, None if complete else created)
+
+
+def _noted(session: Session, created: set[str] | None) -> set[str] | None:
+    session.notable = session.notable or created is None or bool(created)
+    return created
+
+
+def _groups(items: Sequence[NewExecution], fences: Sequence[Fence]) -> Group:
+    """By what executions share, what each has of its own; both in the order of the statements' columns."""
+    groups: Group = {}
+    for item, fence in zip(items, fences, strict=True):
+        (
+            id, task, text, queue, priority, due, deadline, digest, key, options, version, tags, trace, parent, slot,
+            generation, root, depth, most, retention, worker, _,
+        ) = msgspec.structs.astuple(item)  # fmt: skip
+        shared = (
+            task, queue, priority, due, deadline, options, version, tags, trace, parent, generation, root, depth, most,
+            retention, worker, *fence,
+        )  # fmt: skip
+        own = (id, text, digest, key, slot)
+        if (members := groups.get(shared)) is not None:
+            members.append(own)
+        else:
+            groups[shared] = [own]
+    return groups
+
+
+def _copy_entries(session: Session, items: Sequence[NewExecution]) -> None:
+    """Entries that come along (a fork)."""
+    filled = [item for item in items if item.entries]
+    if filled:
+        rows = [(item.id, *msgspec.structs.astuple(entry)) for item in filled for entry in item.entries]
+        session.put("copy_entries", (), rows)
+        session.run("mark_entries", [item.id for item in filled])
+
+
+def _standing(session: Session, items: Sequence[NewExecution]) -> list[Enqueued | Conflict]:
+    """Who stands in the places of items that did not go in: by id, else by key, else by slot."""
+    given = [
+        (item.id, item.task_name, item.idempotency_key, item.parent_id, item.slot, item.slot_generation)
+        for item in items
+    ]
+    by: tuple[dict[int, Standing], ...] = ({}, {}, {})
+    for how, number, id, task, digest, status in session.read("standing", given):
+        by[how][number] = (id, task, digest, status)
+    return [_stands(item, *(found.get(number) for found in by)) for number, item in enumerate(items)]
+
+
+def _stands(
+    item: NewExecution, by_id: Standing | None, by_key: Standing | None, by_slot: Standing | None
+) -> Enqueued | Conflict:
+    found = by_id or by_key
+    if found is None:
+        assert by_slot is not None, f"execution {item.id!r} went nowhere, and nobody stands in its place"
+        return Enqueued(by_slot[0], False, by_slot[3])
+    id, task, digest, status = found
+    if task == item.task_name and digest == item.input_digest:
+        return Enqueued(id, False, status)
+    what = f"id {id!r}" if id == item.id else f"idempotency key {item.idempotency_key!r}"
+    other = "other input" if task == item.task_name else f"task {task!r}"
+    return Conflict(id, f"{what} already belongs to an execution of {other}")

@@ -1,0 +1,137 @@
+"""What workers ask for: claim, heartbeat, drain (R5, R6, R11).
+
+A claim promotes what fell due, takes the next work lane by lane (a lane is a task in a queue; each is one seek in an
+index that holds due work alone), and leases it in one statement. A worker heartbeats before its first claim: a running
+execution whose worker is unknown counts as held by a dead one. No claim may look at what is not due.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from heapq import nsmallest
+from operator import itemgetter
+from typing import Any, Final
+
+import msgspec
+
+from perdure.model.records import Beat, Claim, Claimed, ClaimRequest, Heartbeat
+from perdure.storage._sql.draft import SUSPECT, Draft
+from perdure.storage._sql.moves import End, Moves
+from perdure.storage._sql.session import Session
+from perdure.storage.settling import cancelled_failure
+
+FEW_LANES: Final = 4
+"""So many lanes are simply tried; of more, those with work are looked up first."""
+LEAST_PROMOTED: Final = 1000
+
+DUE, PRIORITY, ID = 23, 13, 0
+"""Where a leased row has them."""
+
+
+def claim(session: Session, request: ClaimRequest, now: int) -> Claimed:
+    """Leases work to a worker."""
+    session.run("promote", now, request.queues, max(LEAST_PROMOTED, 2 * request.limit))
+    places = _named(session, request) if request.ids else _due(session, request, now)
+    claims = _lease(session, request.worker_id, places, now) if places else ()
+    (next_due,) = session.read("next_due", now, request.queues)[0]
+    return Claimed(claims, len(claims) < request.limit, next_due)
+
+
+def heartbeat(session: Session, beat: Heartbeat, now: int, boot_id: str, inode: int) -> Beat:
+    """Renews a worker's lease, or lets it go and releases what it holds."""
+    worker = beat.worker
+    held = {id: (token, reason) for id, token, reason in session.read("held", worker.id)}
+    lost = tuple(id for id, token in beat.running if id not in held or held[id][0] != token)
+    cancelled = tuple(
+        (id, held[id][1])
+        for id, token in beat.running
+        if id in held and held[id][0] == token and held[id][1] is not None
+    )
+    known = session.read("is_draining", worker.id)
+    draining = worker.draining or bool(known and known[0][0])
+    if beat.leaving:
+        _leave(session, worker.id, now)
+    else:
+        session.run(
+            "beat", worker.id, worker.host, worker.process, worker.version, _names(worker.queues), _names(worker.tasks),
+            worker.concurrency, worker.running, worker.started_at, worker.lease_until, int(draining), boot_id, inode,
+        )  # fmt: skip
+    return Beat(lost, cancelled, draining)
+
+
+def drain(session: Session, worker_ids: Sequence[str]) -> list[bool]:
+    """Marks workers as asked to leave; the mark stays until they do."""
+    session.notable = True
+    return [bool(session.run("drain", id)) for id in worker_ids]
+
+
+def _named(session: Session, request: ClaimRequest) -> list[int | str]:
+    """The places of the idle ones among executions that a worker asks for by name: due or not, but in order."""
+    rows = session.read("named", request.ids)
+    rows.sort(key=lambda row: (row[0], row[1] is None, row[1] or 0, row[2]))
+    return [row[3] for row in _without_suspects(rows, request)]
+
+
+def _without_suspects(rows: Sequence[Sequence[Any]], request: ClaimRequest) -> Iterator[Sequence[Any]]:
+    """The first `limit` rows, with at most one suspect among them, and none where none is wanted."""
+    left, room = request.limit, int(request.suspects)
+    for row in rows:
+        suspect = row[4] >= SUSPECT
+        if left <= 0 or (suspect and room == 0):
+            continue
+        room -= suspect
+        left -= 1
+        yield row
+
+
+def _due(session: Session, request: ClaimRequest, now: int) -> list[int | str]:
+    """The places of due work that fits, by priority, then due time, then id."""
+    if request.limit <= 0:
+        return []
+    lanes = _lanes(session, request)
+    rows = session.choose("choose", (now, request.limit), lanes) if lanes else []
+    if request.suspects:
+        rows += session.read("suspect", now, request.queues, request.tasks)
+    return [row[3] for row in nsmallest(request.limit, rows, key=itemgetter(0, 1, 2))]
+
+
+def _lanes(session: Session, request: ClaimRequest) -> list[tuple[str, str]]:
+    queues, tasks = dict.fromkeys(request.queues), dict.fromkeys(request.tasks)
+    if len(queues) * len(tasks) <= FEW_LANES:
+        return [(queue, task) for queue in queues for task in tasks]
+    return [(queue, task) for queue, task in session.read("lanes", list(queues), list(tasks))]
+
+
+def _lease(session: Session, worker_id: str, places: Sequence[int | str], now: int) -> tuple[Claim, ...]:
+    session.run("lease", now, worker_id, places)
+    rows = session.read("leased", places)
+    rows.sort(key=_rank)
+    for row in rows:
+        row[7] = bool(row[7])
+    return tuple([Claim(*row) for row in rows])
+
+
+def _rank(row: Sequence[Any]) -> tuple[int, bool, int, str]:
+    return row[PRIORITY], row[DUE] is None, row[DUE] or 0, row[ID]
+
+
+def _leave(session: Session, worker_id: str, now: int) -> None:
+    """Takes a worker out: what it holds is due again, without blame; what was to be cancelled is."""
+    draft = Draft(session, now)
+    moves = Moves(draft)
+    ends: list[End] = []
+    for work in draft.adopt("load_held", worker_id):
+        work.token, work.crashes = work.token + 1, max(work.crashes - 1, 0)
+        draft.touch(work)
+        if work.cancel_reason is not None:
+            failure = cancelled_failure(work.cancel_reason)
+            ends.append(End(work.id, "cancelled", failure=failure, reason=work.cancel_reason))
+        else:
+            moves.move(work, "pending", now)
+    moves.settle(ends)
+    draft.flush()
+    session.run("remove_workers", [worker_id])
+
+
+def _names(names: Sequence[str]) -> str:
+    return msgspec.json.encode(names).decode()

@@ -1,0 +1,58 @@
+"""Which executions a query means: its terms as names of fragments with one parameter each.
+
+The fragments are files of the database's `sql/terms`, named after the fields of a query. A term holds when the row fits
+one of its values; a negated one when it fits none, a row without such a field included. No text of a query ever
+becomes SQL.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final, TypeAlias
+
+from perdure.model.query import Query
+from perdure.storage._sql.session import Parameter
+
+Condition: TypeAlias = tuple[str, bool, Parameter]
+
+
+def conditions(query: Query, now: int) -> list[Condition]:
+    """The conditions that must all hold. Raises `ValueError` for an unknown field."""
+    found: list[Condition] = []
+    for term in query.terms:
+        if term.field not in PARAMETERS:
+            raise ValueError(f"a query has no field {term.field!r}; it has {', '.join(PARAMETERS)}")
+        parameter = now - _longest(term.values) if term.field == "since" else PARAMETERS[term.field](term.values)
+        found.append((term.field, term.negated, parameter))
+    return found
+
+
+def _values(values: tuple[str, ...]) -> Parameter:
+    return values
+
+
+def _pairs(values: tuple[str, ...]) -> Parameter:
+    return [value.partition("=")[::2] for value in values]
+
+
+def _lower(values: tuple[str, ...]) -> Parameter:
+    return [value.lower() for value in values]
+
+
+def _longest(values: tuple[str, ...]) -> int:
+    return max(int(value) for value in values)
+
+
+PARAMETERS: Final[dict[str, Callable[[tuple[str, ...]], Parameter]]] = {
+    "since": _longest,
+    "status": _values,
+    "task": _values,
+    "queue": _values,
+    "tag": _pairs,
+    "error": _lower,
+    "waiting": _values,
+    "parent": _values,
+    "root": _values,
+    "state": _values,
+    "id": _values,
+}

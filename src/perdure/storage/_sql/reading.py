@@ -1,0 +1,103 @@
+"""What people and engines read: executions, journals, searches, counts, workers. Nothing here writes.
+
+Each function reads inside one snapshot that its caller has opened.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any, Final
+
+import msgspec
+
+from perdure.model.query import Query
+from perdure.model.records import Child, Entry, Found, JournalView, Received, Row, Stat, WorkerRow
+from perdure.storage._sql.matching import conditions
+from perdure.storage._sql.session import Session
+from perdure.storage.protocol import Order
+from perdure.storage.settling import cursor, read_cursor
+
+END_OF_TIME: Final = 2**63 - 1
+_NAMES: Final = msgspec.json.Decoder(tuple[str, ...])
+
+
+def get(session: Session, ids: Sequence[str], name: str = "get") -> list[Row | None]:
+    """Executions by id; with `name` "settled" only those that are."""
+    found = {row[0]: Row(*row) for row in session.read(name, ids)}
+    return [found.get(id) for id in ids]
+
+
+def journal(session: Session, ids: Sequence[str]) -> list[JournalView]:
+    """What is recorded, entries and signals by position, children in order of creation, then id."""
+    heads: dict[str, int] = {id: settled for id, settled in session.read("journal_heads", ids)}
+    entries = _grouped(session, "journal_entries", ids)
+    children = _grouped(session, "journal_children", ids)
+    signals = _grouped(session, "journal_signals", ids)
+    return [
+        JournalView(
+            entries=tuple([Entry(*row) for row in sorted(entries[id], key=_by_position)]),
+            children=tuple([_child(row) for row in sorted(children[id], key=_by_age)]),
+            signals=tuple([Received(*row) for row in sorted(signals[id], key=_by_acceptance)]),
+            children_settled=heads[id],
+        )
+        if id in heads
+        else JournalView()
+        for id in ids
+    ]
+
+
+def search(session: Session, query: Query, order: Order, limit: int, after: str | None, now: int) -> Found:
+    """A page of executions, by creation time, then id."""
+    newest = order == "newest"
+    start = read_cursor(after) if after is not None else (END_OF_TIME, "") if newest else (-END_OF_TIME, "")
+    name = "search_newest" if newest else "search_oldest"
+    terms = conditions(query, now)
+    page = tuple([Row(*row) for row in session.match(name, terms, *start, max(limit, 0) + 1)])
+    if len(page) <= max(limit, 0):
+        return Found(page, None)
+    page = page[: max(limit, 0)]
+    return Found(page, cursor(page[-1].created_at, page[-1].id) if page else None)
+
+
+def count(session: Session, query: Query, now: int) -> int:
+    """How many executions fit."""
+    return session.match("count", conditions(query, now))[0][0]
+
+
+def stats(session: Session, now: int) -> list[Stat]:
+    """Counts by task, queue and status, in that order."""
+    return [Stat(*row) for row in session.read("stats", now)]
+
+
+def workers(session: Session) -> list[WorkerRow]:
+    """Workers in order of id."""
+    return [
+        WorkerRow(*row[:4], _NAMES.decode(row[4]), _NAMES.decode(row[5]), *row[6:10], bool(row[10]))  # pyright: ignore
+        for row in session.read("workers")
+    ]
+
+
+def _grouped(session: Session, name: str, ids: Sequence[str]) -> defaultdict[str, list[Any]]:
+    """Rows by their first column, without it."""
+    groups: defaultdict[str, list[Any]] = defaultdict(list)
+    for row in session.read(name, ids):
+        groups[row[0]].append(row[1:])
+    return groups
+
+
+def _child(row: Sequence[Any]) -> Child:
+    id, slot, generation, task_name, status, stale, result, failure, created_at = row
+    return Child(id, slot or "", generation, task_name, status, bool(stale), result, failure, created_at)
+
+
+def _by_position(row: Sequence[Any]) -> tuple[int, str, str]:
+    return row[2], row[0], row[1]
+
+
+def _by_age(row: Sequence[Any]) -> tuple[int, str]:
+    return row[8], row[0]
+
+
+def _by_acceptance(row: Sequence[Any]) -> int:
+    return row[3]

@@ -1,0 +1,133 @@
+"""Looking at a storage from outside, before it is used: is it there, does its schema fit, is all well with it?
+
+For commands that must neither make nor migrate what they look at, and for the check-up. A storage that this module does not
+know answers that nothing is known of it; it is used as it is. Nothing here changes a storage.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from typing import Final, Literal
+
+import msgspec
+
+from perdure.errors import StorageError
+from perdure.storage._sql import migrations
+from perdure.storage.memory import MemoryStorage
+from perdure.storage.protocol import Storage
+from perdure.storage.sqlite import SQLiteStorage
+from perdure.storage.sqlite.storage import MIGRATIONS
+
+Level = Literal["ok", "warn", "bad"]
+LARGE_LOG: Final = 256 * 1024 * 1024
+
+
+class Schema(msgspec.Struct, frozen=True):
+    """Where a schema stands. `version` is that of the store (0: none yet), `known` that of this program, `pending` the
+    names of migrations still to come."""
+
+    version: int
+    known: int
+    pending: tuple[str, ...]
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """A line of a check-up: what was looked at, how it is, and what to do."""
+
+    level: Level
+    name: str
+    detail: str
+    advice: str = ""
+
+
+def lives_here(storage: Storage) -> bool:
+    """Whether it exists only inside the process that made it."""
+    return isinstance(storage, MemoryStorage) or (isinstance(storage, SQLiteStorage) and storage.path == ":memory:")
+
+
+def missing(storage: Storage) -> str | None:
+    """What is not there: the path of a file that does not exist; `None` where it does, or nobody can tell."""
+    if isinstance(storage, SQLiteStorage) and storage.path != ":memory:" and not os.path.exists(storage.path):
+        return storage.path
+    return None
+
+
+def schema(storage: Storage) -> Schema | None:
+    """Its schema's version, read without migrating. Raises `StorageError` where it cannot be opened or is too new."""
+    if not isinstance(storage, SQLiteStorage):
+        return None
+    known = migrations.load(MIGRATIONS)
+    version = 0 if missing(storage) else int(str(storage.status()["schema_version"]))
+    if version > len(known) + 1:
+        raise StorageError(f"the store has schema version {version}, this perdure knows {len(known)}: upgrade perdure")
+    return Schema(version, len(known), tuple(f"{each.version:04} {each.name}" for each in known[version:]))
+
+
+def script(storage: Storage) -> str | None:
+    """The whole schema as SQL, for reading or for running by hand; `None` for a storage without one."""
+    return storage.sql_script() if isinstance(storage, SQLiteStorage) else None
+
+
+def findings(storage: Storage) -> list[Finding]:
+    """What a check-up of the store itself found, beside what it holds. Raises `StorageError` when it cannot be opened."""
+    if not isinstance(storage, SQLiteStorage):
+        return [Finding("ok", "storage", type(storage).__name__)]
+    known = storage.status()
+    return [
+        _version(str(known["sqlite_version"]), bool(known["wal_reset_bug"])),
+        _journal_mode(str(known["journal_mode"])),
+        _mode(storage.path),
+        _folder(storage.path),
+        _log(int(str(known["wal_bytes"] or 0))),
+        _locks(bool(known["locks_work"])),
+        _hints(storage.path),
+    ]
+
+
+def _version(version: str, affected: bool) -> Finding:
+    if affected:
+        return Finding(
+            "ok", "SQLite", f"{version}, which has the WAL-reset bug; checkpoints run only under the write lock here",
+            "other programs must not write this file with an SQLite before 3.51.3",
+        )  # fmt: skip
+    return Finding("ok", "SQLite", f"{version}, without the WAL-reset bug")
+
+
+def _journal_mode(mode: str) -> Finding:
+    if mode == "wal":
+        return Finding("ok", "journal mode", "wal")
+    return Finding("bad", "journal mode", mode, "stop what else uses the file; perdure sets wal when it opens it")
+
+
+def _mode(path: str) -> Finding:
+    found = os.stat(path)
+    mode = stat.S_IMODE(found.st_mode)
+    if mode & 0o077:
+        return Finding("warn", "file mode", f"{mode:03o}: others on this host can read or write it", f"chmod 600 {path}")
+    return Finding("ok", "file mode", f"{mode:03o}, {found.st_size:,} bytes")
+
+
+def _folder(path: str) -> Finding:
+    folder = os.path.dirname(path)
+    if os.access(folder, os.W_OK):
+        return Finding("ok", "folder", folder)
+    return Finding("bad", "folder", f"{folder} is not writable", "the log and the locks stand beside the file")
+
+
+def _log(size: int) -> Finding:
+    if size > LARGE_LOG:
+        return Finding("warn", "log", f"{size:,} bytes are not in the file yet", "look for a reader that never ends")
+    return Finding("ok", "log", f"{size:,} bytes")
+
+
+def _locks(work: bool) -> Finding:
+    if work:
+        return Finding("ok", "locks", "a dead worker of this host is seen at once")
+    return Finding("warn", "locks", "file locks do not exclude here", "dead workers are noticed when their lease ends")
+
+
+def _hints(path: str) -> Finding:
+    if os.access(f"{path}.workers", os.W_OK) or not os.path.exists(f"{path}.workers"):
+        return Finding("ok", "hints", "processes of this host tell each other of changes")
+    return Finding("warn", "hints", f"{path}.workers is not writable", "changes are found by polling")

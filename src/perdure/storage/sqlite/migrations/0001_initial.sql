@@ -1,0 +1,121 @@
+-- Executions, their journals and signals, and the workers that run them.
+--
+-- The first columns of `executions` are small and change often, payloads stand last. Columns that `Row` does not have:
+--   ready         NULL: nothing to claim here; 0: falls due later; 1: due; 2: due, and a suspect (crashed twice or more)
+--   marks         bits: 1 has (had) entries, 2 was suspended once
+--   signals       how many signals it was sent
+--   stale         settled without success before its parent's current attempt
+--   wake_*, rest_until   of a waiting execution: under which conditions it falls due (`Suspended`)
+--   expires_at    of a closed root: when its retention ends
+-- Every index is partial where it can be, so that settled executions are in none that a claim or a commit touches.
+
+CREATE TABLE executions (
+    id TEXT NOT NULL PRIMARY KEY,
+    task_name TEXT NOT NULL,
+    queue TEXT NOT NULL,
+    priority INTEGER NOT NULL,
+    status TEXT NOT NULL,
+    ready INTEGER,
+    token INTEGER NOT NULL,
+    worker_id TEXT,
+    generation INTEGER NOT NULL DEFAULT 0,
+    attempt INTEGER NOT NULL DEFAULT 0,
+    crashes INTEGER NOT NULL,
+    drifts INTEGER NOT NULL DEFAULT 0,
+    due_at INTEGER,
+    deadline_at INTEGER,
+    parent_id TEXT,
+    slot TEXT,
+    slot_generation INTEGER NOT NULL DEFAULT 0,
+    root_id TEXT NOT NULL,
+    depth INTEGER NOT NULL DEFAULT 0,
+    max_crashes INTEGER NOT NULL,
+    retention INTEGER,
+    children_total INTEGER NOT NULL DEFAULT 0,
+    children_settled INTEGER NOT NULL DEFAULT 0,
+    children_closed INTEGER NOT NULL DEFAULT 0,
+    marks INTEGER NOT NULL DEFAULT 0,
+    signals INTEGER NOT NULL DEFAULT 0,
+    stale INTEGER NOT NULL DEFAULT 0,
+    wake_any INTEGER,
+    wake_all INTEGER,
+    rest_until INTEGER,
+    wake_signals TEXT,
+    created_at INTEGER NOT NULL,
+    started_at INTEGER,
+    finished_at INTEGER,
+    closed_at INTEGER,
+    expires_at INTEGER,
+    input_digest TEXT,
+    idempotency_key TEXT,
+    options TEXT,
+    version TEXT,
+    tags TEXT,
+    trace TEXT,
+    cancel_reason TEXT,
+    failure TEXT,
+    waits TEXT,
+    progress TEXT,
+    input TEXT NOT NULL,
+    result TEXT
+);
+
+CREATE INDEX executions_due ON executions (queue, task_name, priority, due_at, id) WHERE ready = 1;
+CREATE INDEX executions_suspect ON executions (queue, task_name, priority, due_at, id) WHERE ready = 2;
+CREATE INDEX executions_later ON executions (queue, due_at) WHERE ready = 0;
+CREATE INDEX executions_deadline ON executions (queue, deadline_at)
+    WHERE deadline_at IS NOT NULL AND status IN ('pending', 'waiting');
+CREATE INDEX executions_held ON executions (worker_id) WHERE worker_id IS NOT NULL;
+CREATE UNIQUE INDEX executions_key ON executions (task_name, idempotency_key) WHERE idempotency_key IS NOT NULL;
+CREATE UNIQUE INDEX executions_slot ON executions (parent_id, slot, slot_generation) WHERE parent_id IS NOT NULL;
+CREATE INDEX executions_root ON executions (root_id) WHERE parent_id IS NOT NULL;
+CREATE INDEX executions_age ON executions (created_at);
+CREATE INDEX executions_closed ON executions (closed_at) WHERE closed_at IS NOT NULL AND parent_id IS NULL;
+CREATE INDEX executions_expiry ON executions (expires_at, closed_at, id) WHERE expires_at IS NOT NULL;
+
+CREATE TABLE journal (
+    execution_id TEXT NOT NULL,
+    key TEXT NOT NULL,
+    scope TEXT NOT NULL,
+    position INTEGER NOT NULL,
+    kind TEXT NOT NULL,
+    name TEXT NOT NULL,
+    value TEXT,
+    failure TEXT,
+    due_at INTEGER,
+    recorded_at INTEGER NOT NULL,
+    started_at INTEGER,
+    token INTEGER NOT NULL,
+    PRIMARY KEY (execution_id, key, scope)
+) WITHOUT ROWID;
+
+-- `number` counts per name from 1, `position` over all names of one execution.
+CREATE TABLE signals (
+    execution_id TEXT NOT NULL,
+    name TEXT NOT NULL,
+    number INTEGER NOT NULL,
+    id TEXT NOT NULL,
+    value TEXT NOT NULL,
+    position INTEGER NOT NULL,
+    accepted_at INTEGER NOT NULL,
+    PRIMARY KEY (execution_id, name, number)
+) WITHOUT ROWID;
+
+CREATE UNIQUE INDEX signals_id ON signals (execution_id, id);
+
+-- `boot_id` and `inode` name the host and the lock file whose release shows that the worker is dead.
+CREATE TABLE workers (
+    id TEXT NOT NULL PRIMARY KEY,
+    host TEXT NOT NULL,
+    process INTEGER NOT NULL,
+    version TEXT NOT NULL,
+    queues TEXT NOT NULL,
+    tasks TEXT NOT NULL,
+    concurrency INTEGER NOT NULL,
+    running INTEGER NOT NULL,
+    started_at INTEGER NOT NULL,
+    lease_until INTEGER NOT NULL,
+    draining INTEGER NOT NULL,
+    boot_id TEXT NOT NULL,
+    inode INTEGER NOT NULL
+) WITHOUT ROWID;

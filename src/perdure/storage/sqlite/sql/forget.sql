@@ -1,0 +1,1 @@
+DELETE FROM journal WHERE execution_id = ?1 AND name = ?2;

@@ -1,0 +1,1 @@
+SELECT draining FROM workers WHERE id = ?1;

@@ -1,0 +1,3 @@
+WITH given (execution_id, name, number, id, value, position, accepted_at) AS (VALUES {rows:7})
+INSERT INTO signals (execution_id, name, number, id, value, position, accepted_at)
+SELECT * FROM given WHERE execution_id IS NOT NULL;

@@ -1,0 +1,1 @@
+SELECT id FROM workers WHERE lease_until <= ?1;

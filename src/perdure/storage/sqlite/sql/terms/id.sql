@@ -1,0 +1,1 @@
+e.id IN (SELECT value FROM json_each(?))

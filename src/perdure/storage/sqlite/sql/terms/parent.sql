@@ -1,0 +1,1 @@
+e.parent_id IN (SELECT value FROM json_each(?))

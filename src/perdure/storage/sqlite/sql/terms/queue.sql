@@ -1,0 +1,1 @@
+e.queue IN (SELECT value FROM json_each(?))

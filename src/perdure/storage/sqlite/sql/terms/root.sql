@@ -1,0 +1,1 @@
+e.root_id IN (SELECT value FROM json_each(?))

@@ -1,0 +1,1 @@
+e.status IN (SELECT value FROM json_each(?))

@@ -1,0 +1,1 @@
+e.task_name IN (SELECT value FROM json_each(?))

@@ -1,0 +1,203 @@
+"""`SQLiteStorage`: the operations of the contract over one SQLite file.
+
+Each operation is its plan (`perdure.storage._sql`) inside one transaction of the file's writer, or one snapshot of a
+reader. Beside the plans stand what only SQLite does: locks by which dead workers are seen, and hints to other
+processes. This module must never hold a rule of the contract.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Generator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from typing import Final
+
+from perdure.model.query import Query
+from perdure.model.records import (
+    Beat,
+    Claimed,
+    ClaimRequest,
+    Committed,
+    Conflict,
+    Enqueued,
+    Found,
+    Heartbeat,
+    JournalView,
+    NewExecution,
+    NewSignal,
+    Reclaimed,
+    Row,
+    Stat,
+    Transition,
+    WorkerRow,
+)
+from perdure.model.status import Status
+from perdure.storage._sql import commits, intake, leases, maintenance, migrations, reading
+from perdure.storage.protocol import Order
+from perdure.storage.sqlite.checkpoints import is_affected
+from perdure.storage.sqlite.database import MEMORY, Database
+from perdure.storage.sqlite.hints import Hints
+from perdure.storage.sqlite.ledger import SQLiteLedger
+from perdure.storage.sqlite.liveness import Liveness
+from perdure.storage.sqlite.session import PACKAGE
+
+MIGRATIONS: Final = f"{PACKAGE}.migrations"
+
+
+class SQLiteStorage:
+    """Executions in the file at `path` (or `:memory:`). See `perdure.storage.protocol.Storage` for each operation.
+
+    Any number of threads and processes may use the file. Nothing is opened before the first operation, and after
+    `close` the next one opens it again. Lock files and sockets stand in the folder `<path>.workers`.
+    """
+
+    inline: bool = False
+
+    def __init__(self, path: str) -> None:
+        self._database = Database(path, self._committed)
+        self._now = 0
+        folder = "" if self._database.path == MEMORY else f"{self._database.path}.workers"
+        self._liveness = Liveness(folder)
+        self._hints = Hints(folder, self._database.connect)
+
+    @property
+    def path(self) -> str:
+        """The file's absolute path."""
+        return self._database.path
+
+    def migrate(self, now: int) -> int:
+        with self._database.writing() as session:
+            ledger = SQLiteLedger(session.connection)
+            return migrations.migrate(ledger, migrations.load(MIGRATIONS), now)
+
+    def close(self) -> None:
+        self._hints.close()
+        self._liveness.close()
+        self._database.close()
+
+    def transaction(self) -> AbstractContextManager[None]:
+        return self._grouped()
+
+    def listen(self, callback: Callable[[], None]) -> None:
+        """Calls back when another process, or another storage object on this file, changed something."""
+        self._hints.listen(callback)
+
+    def enqueue(self, items: Sequence[NewExecution], now: int) -> list[Enqueued | Conflict]:
+        with self._database.writing() as session:
+            self._now = now
+            return intake.enqueue(session, items, now)
+
+    def signal(self, items: Sequence[NewSignal], now: int) -> list[Status | None]:
+        with self._database.writing() as session:
+            self._now = now
+            return intake.signal(session, items, now)
+
+    def cancel(self, items: Sequence[tuple[str, str]], now: int) -> list[Status | None]:
+        with self._database.writing() as session:
+            self._now = now
+            return intake.cancel(session, items, now)
+
+    def retry(self, ids: Sequence[str], now: int) -> list[Status | None]:
+        with self._database.writing() as session:
+            self._now = now
+            return intake.retry(session, ids, now)
+
+    def forget(self, ids: Sequence[str], name: str, now: int) -> list[int]:
+        with self._database.writing() as session:
+            self._now = now
+            return intake.forget(session, ids, name, now)
+
+    def claim(self, request: ClaimRequest, now: int) -> Claimed:
+        with self._database.writing() as session:
+            self._now = now
+            return leases.claim(session, request, now)
+
+    def commit(self, transitions: Sequence[Transition], now: int) -> list[Committed]:
+        commits.check(transitions)
+        with self._database.writing() as session:
+            self._now = now
+            return commits.commit(session, transitions, now)
+
+    def heartbeat(self, beat: Heartbeat, now: int) -> Beat:
+        held = ("", 0) if beat.leaving else self._liveness.hold(beat.worker.id)
+        with self._database.writing() as session:
+            self._now = now
+            answer = leases.heartbeat(session, beat, now, *held)
+        if beat.leaving:
+            self._liveness.release(beat.worker.id)
+        return answer
+
+    def drain(self, worker_ids: Sequence[str], now: int) -> list[bool]:
+        with self._database.writing() as session:
+            self._now = now
+            return leases.drain(session, worker_ids)
+
+    def reclaim(self, now: int) -> Reclaimed:
+        with self._database.writing() as session:
+            self._now = now
+            witnesses = [(id, boot_id, inode) for id, boot_id, inode in session.read("witnesses")]
+            answer = maintenance.reclaim(session, self._liveness.dead(witnesses), now)
+        for id in answer.workers:
+            self._liveness.release(id)
+        return answer
+
+    def prune(self, now: int, closed_before: int | None, limit: int) -> int:
+        with self._database.writing() as session:
+            self._now = now
+            return maintenance.prune(session, now, closed_before, limit)
+
+    def get(self, ids: Sequence[str]) -> list[Row | None]:
+        with self._database.reading() as session:
+            return reading.get(session, ids)
+
+    def settled(self, ids: Sequence[str]) -> list[Row | None]:
+        with self._database.reading() as session:
+            return reading.get(session, ids, "settled")
+
+    def journal(self, ids: Sequence[str]) -> list[JournalView]:
+        with self._database.reading() as session:
+            return reading.journal(session, ids)
+
+    def search(self, query: Query, order: Order, limit: int, after: str | None, now: int) -> Found:
+        with self._database.reading() as session:
+            return reading.search(session, query, order, limit, after, now)
+
+    def count(self, query: Query, now: int) -> int:
+        with self._database.reading() as session:
+            return reading.count(session, query, now)
+
+    def stats(self, now: int) -> list[Stat]:
+        with self._database.reading() as session:
+            return reading.stats(session, now)
+
+    def workers(self, now: int) -> list[WorkerRow]:
+        with self._database.reading() as session:
+            return reading.workers(session)
+
+    def sql_script(self) -> str:
+        """The schema's migrations as one text."""
+        return migrations.script(migrations.load(MIGRATIONS))
+
+    def status(self) -> dict[str, object]:
+        """What a check-up of this storage wants to know. Raises `StorageError` when the file cannot be opened."""
+        with self._database.reading() as session:
+            connection = session.connection
+            checkpoints = self._database.checkpoints
+            return {
+                "path": self.path,
+                "sqlite_version": sqlite3.sqlite_version,
+                "wal_reset_bug": is_affected(sqlite3.sqlite_version_info),
+                "journal_mode": connection.execute("PRAGMA journal_mode").fetchone()[0],
+                "schema_version": max(SQLiteLedger(connection).applied(), default=0),
+                "wal_bytes": checkpoints.wal_bytes() if checkpoints is not None else None,
+                "locks_work": self._liveness.works,
+                "hints_work": self._hints.works,
+            }
+
+    @contextmanager
+    def _grouped(self) -> Generator[None]:
+        with self._database.writing():
+            yield
+
+    def _committed(self) -> None:
+        self._hints.give(self._now)

@@ -1,0 +1,67 @@
+"""Every storage against the memory storage, operation by operation (see `perdure.testing.stateful`).
+
+The default run is short and always the same; `PERDURE_EXAMPLES=5000` makes it long and random.
+"""
+
+from __future__ import annotations
+
+import os
+from itertools import count
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis.stateful import run_state_machine_as_test
+
+from perdure.storage import Storage
+from perdure.storage.memory import MemoryStorage
+from perdure.storage.sqlite import SQLiteStorage
+from perdure.testing.stateful import StorageMachine, against
+
+pytestmark = pytest.mark.timeout(1800)
+"""A run that holds takes seconds; one that fails is shrunk for minutes, so that it can be read."""
+
+EXAMPLES = int(os.environ.get("PERDURE_EXAMPLES", "0"))
+COMMON = {
+    "enqueue: done", "enqueue: met", "enqueue: conflict", "claim: done",
+    "commit: lost", "commit: running", "commit: waiting", "commit: pending", "commit: completed", "commit: failed",
+    "signal: None", "signal: pending", "signal: running", "cancel: None", "cancel: running", "cancel: cancelled",
+    "retry: None", "retry: pending", "forget: none", "drain: True", "drain: False", "prune: some", "prune: none",
+    "reclaim: nothing", "reclaim: released",
+}  # fmt: skip
+"""Answers that every run of some length must have seen."""
+
+
+def hold(machine: type[StorageMachine], examples: int, expected: set[str]) -> None:
+    """Runs the machine, and sees that what is expected came up."""
+    profile = settings(
+        max_examples=EXAMPLES or examples,
+        stateful_step_count=50,
+        derandomize=not EXAMPLES,
+        deadline=None,
+        database=None,
+        print_blob=True,
+        report_multiple_bugs=False,
+        suppress_health_check=list(HealthCheck),
+    )
+    run_state_machine_as_test(machine, settings=profile)
+    assert expected - machine.tally.keys() == set()
+
+
+def test_memory_against_itself() -> None:
+    hold(against(MemoryStorage), 30, set())
+
+
+def test_sqlite_in_memory() -> None:
+    hold(against(lambda: SQLiteStorage(":memory:")), 150, COMMON)
+
+
+def test_sqlite_in_a_file_that_is_reopened(tmp_path: Path) -> None:
+    numbers = count()
+
+    def reopened(storage: Storage) -> Storage:
+        assert isinstance(storage, SQLiteStorage)
+        storage.close()
+        return SQLiteStorage(storage.path)
+
+    hold(against(lambda: SQLiteStorage(str(tmp_path / f"{next(numbers)}.db")), reopened), 25, set())
