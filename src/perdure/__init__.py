@@ -1,40 +1,51 @@
-"""Perdure: durable execution for Python. Functions that survive crashes, restarts and deploys."""
+"""Perdure: durable execution for Python. Functions that survive crashes, restarts and deploys.
 
-from perdure.app import Perdure
-from perdure.engine.blocking import BlockingContext
-from perdure.engine.context import Context, current_context
-from perdure.engine.handle import Handle
-from perdure.engine.signal import Signal
-from perdure.engine.task import Activity, Call, Task
-from perdure.errors import (
-    Abort,
-    ActivityFailedError,
-    AppClosedError,
-    BacklogFullError,
-    ConfigurationError,
-    ExecutionCancelledError,
-    ExecutionFailedError,
-    ExecutionNotFoundError,
-    ExecutionTimedOutError,
-    Failure,
-    GiveUp,
-    IdempotencyConflictError,
-    InvalidInputError,
-    InvalidQueryError,
-    JournalDriftError,
-    LeaseLostError,
-    MapFailedError,
-    NotInExecutionError,
-    NotSerializableError,
-    PayloadTooLargeError,
-    PerdureError,
-    RetryLater,
-    StorageError,
-    TaskNotFoundError,
-)
-from perdure.model.execution import Execution, Page
-from perdure.model.policy import Retry, Sizes
-from perdure.registry import Registry
+This module is the list of public names. Each is loaded when it is first asked for, so that `perdure --help` and a shell's
+completion need not load the engine; type checkers see plain imports.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from perdure.extras import load
+
+if TYPE_CHECKING:
+    from perdure.app import Perdure
+    from perdure.engine.blocking import BlockingContext
+    from perdure.engine.context import Context, current_context
+    from perdure.engine.handle import Handle
+    from perdure.engine.signal import Signal
+    from perdure.engine.task import Activity, Call, Task
+    from perdure.errors import (
+        Abort,
+        ActivityFailedError,
+        AppClosedError,
+        BacklogFullError,
+        ConfigurationError,
+        ExecutionCancelledError,
+        ExecutionFailedError,
+        ExecutionNotFoundError,
+        ExecutionTimedOutError,
+        Failure,
+        GiveUp,
+        IdempotencyConflictError,
+        InvalidInputError,
+        InvalidQueryError,
+        JournalDriftError,
+        LeaseLostError,
+        MapFailedError,
+        NotInExecutionError,
+        NotSerializableError,
+        PayloadTooLargeError,
+        PerdureError,
+        RetryLater,
+        StorageError,
+        TaskNotFoundError,
+    )
+    from perdure.model.execution import Execution, Page
+    from perdure.model.policy import Retry, Sizes
+    from perdure.registry import Registry
 
 __all__ = [
     "Abort",
@@ -76,3 +87,28 @@ __all__ = [
     "TaskNotFoundError",
     "current_context",
 ]
+
+_ELSEWHERE: dict[str, str] = {
+    "perdure.app": "Perdure",
+    "perdure.engine.blocking": "BlockingContext",
+    "perdure.engine.context": "Context current_context",
+    "perdure.engine.handle": "Handle",
+    "perdure.engine.signal": "Signal",
+    "perdure.engine.task": "Activity Call Task",
+    "perdure.model.execution": "Execution Page",
+    "perdure.model.policy": "Retry Sizes",
+    "perdure.registry": "Registry",
+}
+_HOME = dict.fromkeys(__all__, "perdure.errors")
+_HOME |= {name: module for module, names in _ELSEWHERE.items() for name in names.split()}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'perdure' has no attribute {name!r}")
+    value = globals()[name] = load(f"{_HOME[name]}:{name}")
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

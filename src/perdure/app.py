@@ -34,8 +34,8 @@ from perdure.settings import Settings, settings
 from perdure.storage import Storage
 from perdure.storage.opening import open_storage
 from perdure.storage.store import Store
-from perdure.worker.service import WorkerService
 from perdure.worker.records import WorkerSettings
+from perdure.worker.service import WorkerService
 from perdure.worker.worker import Worker
 
 if TYPE_CHECKING:
@@ -47,13 +47,15 @@ Order = Literal["newest", "oldest"]
 
 @dataclasses.dataclass(slots=True)
 class Parts:
-    """What an app is made of besides its settings; tests put others in their place."""
+    """What an app is made of besides its settings; tests put others in their place. `migrate`: bring the storage's schema up
+    to date when it is opened."""
 
     storage: Storage | None = None
     clock: Clock = dataclasses.field(default_factory=SystemClock)
     ids: Ids = dataclasses.field(default_factory=Ids)
     linger: float = 1.0
     cancel_grace: float = 10.0
+    migrate: bool = True
 
 
 @dataclasses.dataclass(slots=True)
@@ -136,7 +138,7 @@ class Perdure(Registry):
         parts = self.parts
         storage = parts.storage or open_storage(self.settings.url, self.settings.schema)
         store = Store(storage, parts.clock)
-        await store.open()
+        await store.open(migrate=parts.migrate)
         client = Client(store, Names(self), parts.clock, parts.ids, self.payloads, self.sizes, self.settings.poll)
         return Opened(store, client, asyncio.get_running_loop(), os.getpid())
 
@@ -269,11 +271,11 @@ class Perdure(Registry):
 
     def call(self, name: str, /, *args: object, **kwargs: object) -> Call[object]:
         """A call of a task by its name. Raises `TaskNotFoundError` naming the nearest, `InvalidInputError`."""
-        return cast("Call[object]", self.find_task(name).call(*args, **kwargs))
+        return self.find_task(name).call(*args, **kwargs)
 
     async def search(
         self, query: str = "", order: Order = "newest", limit: int = 100, after: str | None = None
-    ) -> Page[Execution[Any]]:
+    ) -> Page[Execution[object]]:
         """A page of the executions that fit a query (`status:failed task:x since:2h`). Raises `InvalidQueryError`."""
         return await self.client.search(query, order, limit, after)
 

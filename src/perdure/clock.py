@@ -124,3 +124,8 @@ def instant(moment: datetime, what: str = "moment") -> int:
     if moment.tzinfo is None:
         raise ConfigurationError(f"{what} has no time zone; use datetime(..., tzinfo=UTC)")
     return round(moment.timestamp() * 1000)
+
+
+def seconds_until(call: asyncio.TimerHandle, loop: asyncio.AbstractEventLoop) -> float:
+    """How far off a call is that a loop has scheduled on its own clock."""
+    return call.when() - loop.time()

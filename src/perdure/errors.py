@@ -29,7 +29,7 @@ This module imports nothing of Perdure: everything else may import it.
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 import msgspec
 
@@ -62,7 +62,7 @@ class Failure(msgspec.Struct, frozen=True, omit_defaults=True):
     retryable: bool = True
     cause: Failure | None = None
     module: str | None = None
-    args: tuple[Any, ...] | None = None
+    args: tuple[object, ...] | None = None
     retry_after: float | None = None
 
 
@@ -155,7 +155,7 @@ class ActivityFailedError(RecordedError):
 class MapFailedError(RecordedError):
     """More items of a `ctx.map` failed than `tolerate` allows. `results` holds what was reached, in input order."""
 
-    def __init__(self, message: str, failure: Failure | None = None, results: tuple[Any, ...] = ()) -> None:
+    def __init__(self, message: str, failure: Failure | None = None, results: tuple[object, ...] = ()) -> None:
         super().__init__(message, failure)
         self.results = results
 

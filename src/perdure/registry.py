@@ -30,12 +30,22 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
+class Anything:
+    """For type checkers only: nothing is one. A first parameter that takes it takes any object, so it is no context."""
+
+
 class TaskDecorator:
     """What `@app.task(...)` with options answers: it declares the function below it."""
 
     def __init__(self, declare: Callable[[Callable[..., object]], Task[..., Any]]) -> None:
         self._declare = declare
 
+    @overload
+    def __call__(
+        self, function: Callable[Concatenate[Anything, P], Awaitable[R]], /
+    ) -> Task[Concatenate[object, P], R]: ...
+    @overload
+    def __call__(self, function: Callable[Concatenate[Anything, P], R], /) -> Task[Concatenate[object, P], R]: ...
     @overload
     def __call__(self, function: Callable[Concatenate[Context, P], Awaitable[R]], /) -> Task[P, R]: ...
     @overload
@@ -56,7 +66,7 @@ class ActivityDecorator:
         self._declare = declare
 
     @overload
-    def __call__(self, function: Callable[P, Awaitable[R]], /) -> AsyncActivity[P, R]: ...
+    def __call__(self, function: Callable[P, Awaitable[R]], /) -> AsyncActivity[P, R]: ...  # pyright: ignore[reportOverlappingOverload]
     @overload
     def __call__(self, function: Callable[P, R], /) -> BlockingActivity[P, R]: ...
     def __call__(self, function: Callable[..., Any], /) -> Activity[..., Any]:
@@ -81,6 +91,12 @@ class Registry:
     # -- declaring ----------------------------------------------------------------------------------------------------
 
     @overload
+    def task(
+        self, function: Callable[Concatenate[Anything, P], Awaitable[R]], /
+    ) -> Task[Concatenate[object, P], R]: ...
+    @overload
+    def task(self, function: Callable[Concatenate[Anything, P], R], /) -> Task[Concatenate[object, P], R]: ...
+    @overload
     def task(self, function: Callable[Concatenate[Context, P], Awaitable[R]], /) -> Task[P, R]: ...
     @overload
     def task(self, function: Callable[Concatenate[BlockingContext, P], R], /) -> Task[P, R]: ...
@@ -90,7 +106,7 @@ class Registry:
     def task(self, function: Callable[P, R], /) -> Task[P, R]: ...
     @overload
     def task(self, **settings: Unpack[TaskSettings]) -> TaskDecorator: ...
-    def task(self, function: Callable[..., Any] | None = None, /, **settings: Any) -> Any:
+    def task(self, function: Callable[..., Any] | None = None, **settings: Any) -> Any:
         """Declares a durable function, bare or with options (see `docs/reference/options.md`).
 
         Raises `ConfigurationError` for a wrong option or a name that is taken, `NotSerializableError` for a parameter
@@ -101,12 +117,12 @@ class Registry:
         return TaskDecorator(lambda function: self._declare_task(function, settings))
 
     @overload
-    def activity(self, function: Callable[P, Awaitable[R]], /) -> AsyncActivity[P, R]: ...
+    def activity(self, function: Callable[P, Awaitable[R]], /) -> AsyncActivity[P, R]: ...  # pyright: ignore[reportOverlappingOverload]
     @overload
     def activity(self, function: Callable[P, R], /) -> BlockingActivity[P, R]: ...
     @overload
     def activity(self, **settings: Unpack[ActivitySettings]) -> ActivityDecorator: ...
-    def activity(self, function: Callable[..., Any] | None = None, /, **settings: Any) -> Any:
+    def activity(self, function: Callable[..., Any] | None = None, **settings: Any) -> Any:
         """Declares a small idempotent function whose result is recorded once per execution, bare or with options.
 
         Raises as `task` does.
@@ -128,8 +144,11 @@ class Registry:
         name = self._name("activity", function, settings)
         aliases = tuple(checked_name(f"activity {name} alias", alias) for alias in settings.pop("aliases", ()))
         options = activity_options(f"activity {name}", **cast("ActivitySettings", settings))
-        make = AsyncActivity if inspect.iscoroutinefunction(function) else BlockingActivity
-        activity: Activity[..., Any] = make(function, name, options, self)
+        activity: Activity[..., Any]
+        if inspect.iscoroutinefunction(function):
+            activity = AsyncActivity(function, name, options, self)
+        else:
+            activity = BlockingActivity(function, name, options, self)
         self._claim_names(f"activity {name}", name, *aliases)
         for each in (name, *aliases):
             self._activities[each] = activity
@@ -143,8 +162,10 @@ class Registry:
             raise ConfigurationError(f"@app.{kind} decorates a function, not {function!r}")
         if inspect.isasyncgenfunction(function) or inspect.isgeneratorfunction(function):
             raise ConfigurationError(f"@app.{kind} decorates a function that returns, not a generator: {function!r}")
-        name = settings.pop("name", None) or getattr(function, "__name__", None)
-        return checked_name(kind, f"{self.prefix}{name}" if isinstance(name, str) else name)
+        name = settings.pop("name", None)
+        if name is None:
+            name = getattr(function, "__name__", None)
+        return checked_name(kind, f"{self.prefix}{name}" if isinstance(name, str) and name else name)
 
     def _claim_names(self, what: str, *names: str) -> None:
         for name in names:
@@ -177,16 +198,16 @@ class Registry:
     # -- finding ------------------------------------------------------------------------------------------------------
 
     @property
-    def tasks(self) -> dict[str, Task[..., Any]]:
+    def tasks(self) -> dict[str, Task[..., object]]:
         """Tasks by the names they answer to, aliases included."""
-        return dict(self._tasks)
+        return {**self._tasks}
 
     @property
-    def activities(self) -> dict[str, Activity[..., Any]]:
+    def activities(self) -> dict[str, Activity[..., object]]:
         """Activities by the names they answer to."""
-        return dict(self._activities)
+        return {**self._activities}
 
-    def find_task(self, name: str) -> Task[..., Any]:
+    def find_task(self, name: str) -> Task[..., object]:
         """The task that answers to a name. Raises `TaskNotFoundError` naming the nearest one."""
         task = self._tasks.get(name)
         if task is None:

@@ -34,14 +34,18 @@ class Settings:
     telemetry: bool = True
 
 
-def settings(given: Mapping[str, Any], environment: Mapping[str, str] | None = None, folder: Path | None = None) -> Settings:
+def settings(
+    given: Mapping[str, Any], environment: Mapping[str, str] | None = None, folder: Path | None = None
+) -> Settings:
     """The settings that hold. `given` are the arguments that were not `None`.
 
     Raises `ConfigurationError` naming the option, where it was read, and what it may be.
     """
     environment = os.environ if environment is None else environment
     found: dict[str, Any] = {}
-    for name, value in _project(folder or Path.cwd()).items():
+    for name, value in project(folder or Path.cwd()).items():
+        if name == "app":  # which app the command line means
+            continue
         found[name] = _checked(f"[tool.perdure] {name}", name, value)
     for name in READERS:
         variable = f"PERDURE_{name.upper()}"
@@ -59,7 +63,7 @@ def _checked(where: str, name: str, value: object) -> object:
     return reader(where, value)
 
 
-def _project(folder: Path) -> dict[str, Any]:
+def project(folder: Path) -> dict[str, Any]:
     """`[tool.perdure]` of the nearest pyproject.toml at or above `folder`."""
     for place in (folder, *folder.parents):
         path = place / "pyproject.toml"
@@ -68,7 +72,11 @@ def _project(folder: Path) -> dict[str, Any]:
                 table = tomllib.loads(path.read_text("utf-8"))
             except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
                 raise ConfigurationError(f"{path.name} cannot be read: {error}") from error
-            return cast("dict[str, Any]", table.get("tool", {}).get("perdure", {}))
+            for name in ("tool", "perdure"):
+                table = cast("dict[str, Any]", table.get(name, {}))
+                if not isinstance(table, dict):  # pyright: ignore[reportUnnecessaryIsInstance]
+                    raise ConfigurationError(f"{path.name}: {name!r} must be a table, as in [tool.perdure]")
+            return table
     return {}
 
 
@@ -106,7 +114,9 @@ def _queues(where: str, value: object) -> tuple[str, ...]:
     names = value.split(",") if isinstance(value, str) else value
     if not isinstance(names, list | tuple) or not names:
         raise ConfigurationError(f"{where} is {value!r}; it must be a list of queue names")
-    return tuple(checked_name(where, name.strip() if isinstance(name, str) else name) for name in cast("list[Any]", names))
+    return tuple(
+        checked_name(where, name.strip() if isinstance(name, str) else name) for name in cast("list[Any]", names)
+    )
 
 
 def _sizes(where: str, value: object) -> Sizes:

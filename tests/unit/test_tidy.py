@@ -99,6 +99,18 @@ BAD: list[tuple[str, list[Source]]] = [
     ("public-any", public("from typing import Any\nclass A:\n    x: Any\n")),
     ("public-any", public("from typing import Any\nclass B:\n    x: Any\nclass C(B): ...\nclass A(C[int]): ...\n")),
     ("public-any", public("from typing import Any\ndef f(x: Coroutine[Any, Any, Any]): ...\n")),
+    (
+        "public-any",
+        public(
+            "from typing import Any, overload\n@overload\ndef f(x: int) -> Any: ...\ndef f(x: object) -> object: ...\n"
+        ),
+    ),
+    (
+        "public-any",
+        public(
+            "from typing import Any, overload\nclass A:\n    @overload\n    def f(self): ...\n    def f(self): ...\n    def g(self, x: Any): ...\n"
+        ),
+    ),
     ("clock-read", library("import time\nx = time.time()\n")),
     ("clock-read", library("import time as t\nx = t.monotonic_ns\n")),
     ("clock-read", library("from time import perf_counter\n")),
@@ -144,6 +156,8 @@ GOOD: list[tuple[str, list[Source]]] = [
     ("the loader of optional parts", library("def f():\n    import perdure.otel\n", "src/perdure/extras.py")),
     ("a local import of another's module", library("def f():\n    import json\n")),
     ("Any out of sight", public("from typing import Any\n_x: Any\ndef _f(x: Any): ...\ndef f():\n    x: Any = 1\nclass A:\n    _x: Any\n    def _f(self, x: Any): ...\n")),
+    ("Any in what implements overloads", public("import typing\nfrom typing import Any, overload\nclass A:\n    @overload\n    def f(self, x: int) -> int: ...\n    @overload\n    def f(self, x: str) -> str: ...\n    def f(self, x: Any) -> Any: ...\n@typing.overload\ndef f(x: int) -> int: ...\ndef f(x: Any) -> Any: ...\n")),
+    ("Any in a private parameter", public("from typing import Any\ndef f(x: int, _y: Any = None, **_z: Any): ...\n")),
     ("Any in what is not exported", public("from typing import Any\ndef g(x: Any): ...\n")),
     ("what a coroutine yields", public("from typing import Any\ndef f(x: 'Coroutine[Any, Any, int]'): ...\n")),
     ("somebody else's Any", public("from ours import Any\ndef f(x: Any): ...\n")),

@@ -211,7 +211,7 @@ async def call_plain(verbs: Verbs, function: Callable[..., Any], args: tuple[obj
     """Runs any callable for `ctx.record`: a coroutine function here, a plain one in a thread when the body is `async`."""
     if inspect.iscoroutinefunction(function):
         return await function(*args)
-    if verbs.scope.blocking:
+    if verbs.driver.blocking:
         return await verbs.host.in_thread(lambda: function(*args), body=False)
     answer = function(*args)
     return await answer if asyncio.iscoroutine(answer) else answer

@@ -10,9 +10,9 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import contextvars
-from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
 from datetime import datetime
-from typing import Any, Generic, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, TypeVarTuple, Unpack, cast, overload
 from uuid import UUID
 
 from perdure.clock import Duration
@@ -20,16 +20,22 @@ from perdure.engine import mapping, waiting
 from perdure.engine.context import About, Context, mappable, record, signal_codec
 from perdure.engine.durable import Durable
 from perdure.engine.handle import Handle
+from perdure.engine.mapping import ActivityOf, TaskOf
 from perdure.engine.scope import make_task
 from perdure.engine.signal import Signal
-from perdure.engine.task import Activity, AsyncActivity, BlockingActivity, Call, Task
+from perdure.engine.task import Call
 from perdure.errors import ConfigurationError, Failure
 from perdure.model.execution import Event, Execution, JournalEntry, moment
 from perdure.model.policy import Retry
 from perdure.model.status import Status
 
+if TYPE_CHECKING:
+    from perdure.engine.verbs import Verbs
+
 T = TypeVar("T")
 R = TypeVar("R")
+R_co = TypeVar("R_co", covariant=True)
+Ts = TypeVarTuple("Ts")
 
 
 class Unwound(BaseException):
@@ -93,10 +99,10 @@ class BodyPortal:
             answer.set_result(task.result())
 
 
-class BlockingHandle(Generic[R]):
+class BlockingHandle(Generic[R_co]):
     """A `Handle` for synchronous code; the same verbs, blocking. `handle` is the async one."""
 
-    def __init__(self, handle: Handle[R], portal: Portal | BodyPortal) -> None:
+    def __init__(self, handle: Handle[R_co], portal: Portal | BodyPortal) -> None:
         self.handle, self._portal = handle, portal
 
     def __repr__(self) -> str:
@@ -107,11 +113,11 @@ class BlockingHandle(Generic[R]):
         """The execution's id."""
         return self.handle.id
 
-    def result(self, timeout: Duration | None = None) -> R:
+    def result(self, timeout: Duration | None = None) -> R_co:
         """As `Handle.result`."""
         return self._portal.run(self.handle.result(timeout))
 
-    def wait(self, timeout: Duration | None = None) -> Execution[R]:
+    def wait(self, timeout: Duration | None = None) -> Execution[R_co]:
         """As `Handle.wait`."""
         return self._portal.run(self.handle.wait(timeout))
 
@@ -119,7 +125,7 @@ class BlockingHandle(Generic[R]):
         """As `Handle.status`."""
         return self._portal.run(self.handle.status())
 
-    def execution(self) -> Execution[R]:
+    def execution(self) -> Execution[R_co]:
         """As `Handle.execution`."""
         return self._portal.run(self.handle.execution())
 
@@ -127,6 +133,10 @@ class BlockingHandle(Generic[R]):
         """As `Handle.cancel`."""
         self._portal.run(self.handle.cancel(reason))
 
+    @overload
+    def signal(self, name: Signal[T], value: T) -> None: ...
+    @overload
+    def signal(self, name: str, value: object = None) -> None: ...
     def signal(self, name: str | Signal[Any], value: object = None) -> None:
         """As `Handle.signal`."""
         self._portal.run(self.handle.signal(cast("Any", name), value))
@@ -135,7 +145,7 @@ class BlockingHandle(Generic[R]):
         """As `Handle.retry`."""
         self._portal.run(self.handle.retry())
 
-    def fork(self, *, from_activity: str | None = None, input: object = None) -> BlockingHandle[R]:
+    def fork(self, *, from_activity: str | None = None, input: object = None) -> BlockingHandle[R_co]:
         """As `Handle.fork`."""
         forked = self._portal.run(self.handle.fork(from_activity=from_activity, input=input))
         return BlockingHandle(forked, self._portal)
@@ -144,7 +154,7 @@ class BlockingHandle(Generic[R]):
         """As `Handle.activities`."""
         return self._portal.run(self.handle.activities())
 
-    def children(self) -> list[Execution[Any]]:
+    def children(self) -> list[Execution[object]]:
         """As `Handle.children`."""
         return self._portal.run(self.handle.children())
 
@@ -162,46 +172,48 @@ class BlockingHandle(Generic[R]):
 class BlockingContext(About):
     """An execution as seen by its `def` body: the verbs of `Context`, blocking."""
 
-    portal: BodyPortal
+    def __init__(self, verbs: Verbs, portal: BodyPortal) -> None:
+        super().__init__(verbs)
+        self._portal = portal
 
     def sleep(self, duration: Duration, *, key: str | None = None) -> None:
         """As `Context.sleep`."""
-        self.portal.run(waiting.sleep(self._verbs, duration, key))
+        self._portal.run(waiting.sleep(self._verbs, duration, key))
 
     @overload
     def wait_for(self, name: Signal[T], *, timeout: Duration | None = None, key: str | None = None) -> T: ...
     @overload
     def wait_for(self, name: str, type: type[T], *, timeout: Duration | None = None, key: str | None = None) -> T: ...
     @overload
-    def wait_for(self, name: str, *, timeout: Duration | None = None, key: str | None = None) -> Any: ...
+    def wait_for(self, name: str, *, timeout: Duration | None = None, key: str | None = None) -> object: ...
     def wait_for(
         self, name: str | Signal[Any], type: Any = object, *, timeout: Duration | None = None, key: str | None = None
     ) -> Any:
         """As `Context.wait_for`."""
         name, codec = signal_codec(name, type)
-        return self.portal.run(waiting.wait_for(self._verbs, name, codec, timeout, key))
+        return self._portal.run(waiting.wait_for(self._verbs, name, codec, timeout, key))
 
     def run(self, call: Call[R]) -> R:
         """As `Context.run`."""
-        return self.portal.run(Durable(self._verbs).run(call))
+        return self._portal.run(Durable(self._verbs).run(call))
 
     def spawn(self, call: Call[R]) -> BlockingHandle[R]:
         """As `Context.spawn`."""
-        return BlockingHandle(self.portal.run(Durable(self._verbs).spawn(call)), self.portal)
+        return BlockingHandle(self._portal.run(Durable(self._verbs).spawn(call)), self._portal)
 
     def enqueue(self, call: Call[R]) -> BlockingHandle[R]:
         """As `Context.enqueue`."""
-        handles = self.portal.run(Durable(self._verbs).enqueue([call]))
-        return BlockingHandle(cast("Handle[R]", handles[0]), self.portal)
+        handles = self._portal.run(Durable(self._verbs).enqueue([call]))
+        return BlockingHandle(cast("Handle[R]", handles[0]), self._portal)
 
     @overload
     def map(
-        self, function: AsyncActivity[[T], R] | BlockingActivity[[T], R] | Task[[T], R], items: Iterable[T], *,
+        self, function: ActivityOf[T, R] | TaskOf[T, R], items: Iterable[T], *,
         concurrency: int | None = None,
     ) -> list[R]: ...  # fmt: skip
     @overload
     def map(
-        self, function: AsyncActivity[[T], R] | BlockingActivity[[T], R] | Task[[T], R], items: Iterable[T], *,
+        self, function: ActivityOf[T, R] | TaskOf[T, R], items: Iterable[T], *,
         concurrency: int | None = None, tolerate: float,
     ) -> list[R | Failure]: ...  # fmt: skip
     def map(
@@ -209,11 +221,20 @@ class BlockingContext(About):
     ) -> list[Any]:
         """As `Context.map`."""
         job = mapping.map_items(self._verbs, mappable(function), list(items), concurrency, tolerate)
-        return self.portal.run(job)
+        return self._portal.run(job)
 
+    @overload
+    def record(
+        self, function: Callable[[Unpack[Ts]], Awaitable[R]], *args: *Ts, key: str | None = None,
+        retries: int | Retry = 0,
+    ) -> R: ...  # fmt: skip
+    @overload
+    def record(
+        self, function: Callable[[Unpack[Ts]], R], *args: *Ts, key: str | None = None, retries: int | Retry = 0
+    ) -> R: ...
     def record(self, function: Callable[..., Any], *args: Any, key: str | None = None, retries: int | Retry = 0) -> Any:
         """As `Context.record`; also runs an `async def` activity or function."""
-        return self.portal.run(record(self._verbs, function, args, key, retries))
+        return self._portal.run(record(self._verbs, function, args, key, retries))
 
     def now(self, *, key: str | None = None) -> datetime:
         """As `Context.now`."""
@@ -221,7 +242,7 @@ class BlockingContext(About):
         async def ask() -> int:
             return waiting.now(self._verbs, key)
 
-        return moment(self.portal.run(ask()))
+        return moment(self._portal.run(ask()))
 
     def uuid(self, *, key: str | None = None) -> UUID:
         """As `Context.uuid`."""
@@ -230,11 +251,3 @@ class BlockingContext(About):
     def random(self, *, key: str | None = None) -> float:
         """As `Context.random`."""
         return Context(self._verbs).random(key=key)
-
-    def activity_blocking(self, activity: Activity[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
-        """What calling a `def` activity does; use `activity(...)`."""
-
-        async def call() -> Any:
-            return await self._verbs.activity(activity, args, kwargs)
-
-        return self.portal.run(call())

@@ -135,7 +135,7 @@ async def settled_child(verbs: Verbs, child: Child) -> Child:
 async def enqueue_independent(verbs: Verbs, calls: Sequence[Call[Any]]) -> list[str]:
     """Starts executions that are nobody's children, once; a replay answers the same ids and starts nothing."""
     driver = verbs.driver
-    await driver.ready()
+    await verbs.ready()
     keys = [_enqueue_key(verbs, call) for call in calls]
     ids: dict[str, str] = {}
     fresh: list[tuple[str, NewExecution]] = []

@@ -10,7 +10,7 @@ import json
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, TypeVar, TypeVarTuple, Unpack, cast, overload
 from uuid import UUID
 
 import msgspec
@@ -22,10 +22,11 @@ from perdure.engine.activity import Plan, call_plain, perform
 from perdure.engine.durable import Durable
 from perdure.engine.handle import Handle
 from perdure.engine.journal import activity_key
+from perdure.engine.mapping import ActivityOf, TaskOf
 from perdure.engine.options import checked_name
 from perdure.engine.scope import current
 from perdure.engine.signal import Signal
-from perdure.engine.task import Activity, AsyncActivity, BlockingActivity, Call, Task
+from perdure.engine.task import Activity, AsyncActivity, Call, Task
 from perdure.errors import ConfigurationError, Failure, NotInExecutionError
 from perdure.ids import derived_random
 from perdure.model.execution import moment
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 R = TypeVar("R")
+Ts = TypeVarTuple("Ts")
 NATURAL = codec_for(object, "a recorded value")
 
 
@@ -108,6 +110,9 @@ class About:
         self._verbs.driver.progress(msgspec.json.encode({"done": done, "total": total, "text": text}).decode())
 
 
+C = TypeVar("C", bound=About)
+
+
 class Context(About):
     """An execution as seen by its `async def` body."""
 
@@ -122,7 +127,7 @@ class Context(About):
         self, name: str, type: type[T], *, timeout: Duration | None = None, key: str | None = None
     ) -> T: ...
     @overload
-    async def wait_for(self, name: str, *, timeout: Duration | None = None, key: str | None = None) -> Any: ...
+    async def wait_for(self, name: str, *, timeout: Duration | None = None, key: str | None = None) -> object: ...
     async def wait_for(
         self, name: str | Signal[Any], type: Any = object, *, timeout: Duration | None = None, key: str | None = None
     ) -> Any:
@@ -145,12 +150,12 @@ class Context(About):
 
     @overload
     async def map(
-        self, function: AsyncActivity[[T], R] | BlockingActivity[[T], R] | Task[[T], R], items: Iterable[T], *,
+        self, function: ActivityOf[T, R] | TaskOf[T, R], items: Iterable[T], *,
         concurrency: int | None = None,
     ) -> list[R]: ...  # fmt: skip
     @overload
     async def map(
-        self, function: AsyncActivity[[T], R] | BlockingActivity[[T], R] | Task[[T], R], items: Iterable[T], *,
+        self, function: ActivityOf[T, R] | TaskOf[T, R], items: Iterable[T], *,
         concurrency: int | None = None, tolerate: float,
     ) -> list[R | Failure]: ...  # fmt: skip
     async def map(
@@ -165,11 +170,12 @@ class Context(About):
 
     @overload
     async def record(
-        self, function: Callable[..., Awaitable[R]], *args: Any, key: str | None = None, retries: int | Retry = 0
-    ) -> R: ...
+        self, function: Callable[[Unpack[Ts]], Awaitable[R]], *args: *Ts, key: str | None = None,
+        retries: int | Retry = 0,
+    ) -> R: ...  # fmt: skip
     @overload
     async def record(
-        self, function: Callable[..., R], *args: Any, key: str | None = None, retries: int | Retry = 0
+        self, function: Callable[[Unpack[Ts]], R], *args: *Ts, key: str | None = None, retries: int | Retry = 0
     ) -> R: ...
     async def record(
         self, function: Callable[..., Any], *args: Any, key: str | None = None, retries: int | Retry = 0
@@ -190,15 +196,12 @@ class Context(About):
         """A number in [0, 1), the same in every pass and later attempt."""
         return derived_random(self._claim.id, self._verbs.key("random", key)).random()
 
-    async def activity(self, activity: Activity[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
-        """What calling an activity does; use `await activity(...)`."""
-        return await self._verbs.activity(activity, args, kwargs)
-
 
 async def record(
     verbs: Verbs, function: Callable[..., Any], args: tuple[Any, ...], key: str | None, retries: int | Retry
 ) -> Any:
     """`ctx.record`: an activity keeps its own name and options; any other callable is recorded under its name."""
+    await verbs.ready()
     if isinstance(function, Activity):
         changed = cast("AsyncActivity[..., Any]", function)
         return await verbs.activity(changed.options(key=key) if key else changed, args, {})
@@ -226,11 +229,18 @@ def mappable(function: object) -> Activity[..., Any] | Task[..., Any]:
     raise ConfigurationError(f"ctx.map takes an activity or a task, not {function!r}; declare it with @app.activity")
 
 
-def current_context() -> Context:
-    """The context of the execution that the calling code belongs to, also inside its activities.
+@overload
+def current_context() -> Context: ...
+@overload
+def current_context(kind: type[C], /) -> C: ...
+def current_context(kind: type[About] = About, /) -> About:
+    """The context of the execution that the calling code belongs to, also inside its activities. Under a `def` body say
+    `current_context(BlockingContext)`, so that type checkers know which it is.
 
-    Raises `NotInExecutionError` elsewhere."""
+    Raises `NotInExecutionError` elsewhere, `ConfigurationError` when the body has the other kind."""
     scope = current.get()
     if scope is None:
         raise NotInExecutionError("there is no execution here; a context exists only while a task's body runs")
-    return cast("Context", scope.context)
+    if not isinstance(scope.context, kind):
+        raise ConfigurationError(f"the context of this body is a {type(scope.context).__name__}, no {kind.__name__}")
+    return scope.context

@@ -20,6 +20,7 @@ from perdure.engine.branches import Branches
 from perdure.engine.journal import Ledger
 from perdure.engine.outbox import Outbox
 from perdure.engine.ports import Host
+from perdure.engine.scope import Scope
 from perdure.engine.timers import Timers
 from perdure.engine.waits import OpenWait, OpenWaits, suspension
 from perdure.errors import JournalDriftError, LeaseLostError
@@ -62,8 +63,9 @@ class Driver:
         self._queued = False
         self._hops = 0
         self.timers = Timers(host.clock)
-        self.waits = OpenWaits(self.ledger, self.timers, host.clock, lambda: self.phase == "running")
-        self.branches = Branches(self.look_soon)
+        self.scope: Scope | None = None
+        self._waits: OpenWaits | None = None
+        self._branches: Branches | None = None
         self._resumed: list[asyncio.Future[None]] = []
         self._claiming = False
         self._pass_began = host.clock.now()
@@ -86,7 +88,14 @@ class Driver:
 
     def track(self, task: asyncio.Task[Any], path: str) -> None:
         """Remembers a branch's task, to cancel it when the pass ends."""
-        self.branches.add(task, path)
+        if self._branches is None:
+            self._branches = Branches(self.look_soon)
+        self._branches.add(task, path)
+
+    @property
+    def waiting(self) -> bool:
+        """Whether a branch waits durably."""
+        return bool(self._waits)
 
     @property
     def unwinding(self) -> bool:
@@ -171,18 +180,21 @@ class Driver:
         """Waits durably: the execution may be suspended meanwhile, and this body unwound."""
         if self.unwinding:
             raise asyncio.CancelledError
-        self.waits.open(wait)
+        if self._waits is None:
+            self._waits = OpenWaits(self.ledger, self.timers, self.host.clock, lambda: self.phase == "running")
+        waits = self._waits
+        waits.open(wait)
         self.look_soon()
         try:
             return await wait.future
         finally:
-            self.waits.close(wait)
+            waits.close(wait)
 
     def feed(self, view: JournalView) -> None:
         """Takes in what others did since."""
         self.ledger.feed(view)
-        if self.phase == "running":
-            self.waits.offer()
+        if self.phase == "running" and self._waits is not None:
+            self._waits.offer()
 
     def idle(self) -> None:
         """One thing less runs."""
@@ -192,7 +204,7 @@ class Driver:
 
     def look_soon(self) -> None:
         """Looks, after the tasks that are ready now have run, whether every branch waits."""
-        if self._hops == 0 and self.phase == "running" and self.waits and self.busy == 0:
+        if self._hops == 0 and self.phase == "running" and self._waits and self.busy == 0:
             self._hops = HOPS
             self.loop.call_soon(self._look)
 
@@ -201,16 +213,16 @@ class Driver:
         if self._hops > 0:
             self.loop.call_soon(self._look)
             return
-        if self.phase != "running" or self.busy or not self.waits or self.waits.any_answered:
+        if self.phase != "running" or self.busy or not self._waits or self._waits.any_answered:
             return
         if self.root is None or self.root.done() or self.cancel_reason is not None or self.timed_out is not None:
             return
-        self._suspend()
+        self._suspend(self._waits)
 
-    def _suspend(self) -> None:
+    def _suspend(self, waits: OpenWaits) -> None:
         self.phase = "suspending"
         now = self.host.clock.now()
-        self._outcome = suspension(self.waits, self.ledger, now, now - self._pass_began)
+        self._outcome = suspension(waits, self.ledger, now, now - self._pass_began)
         self.timers.disarm("timeout")
         self.mark_dirty()
         self.host.freeing(self)
@@ -238,7 +250,14 @@ class Driver:
     def _sleeps_long(self) -> bool:
         """Whether only timers that end after the body's time in memory could wake it."""
         until = self.host.clock.now() + round(self.host.linger * 1000)
-        return self.waits.only_timers_after(until) and not self.branches.await_other_than(self.waits.tasks)
+        return self._waits is not None and self._waits.only_timers_after(until) and not self._awaits_other
+
+    @property
+    def _awaits_other(self) -> bool:
+        """Whether a branch awaits plain I/O."""
+        if self._branches is None:
+            return False
+        return self._branches.await_other_than(self._waits.tasks if self._waits else ())
 
     # -- going on -----------------------------------------------------------------------------------------------------
 
@@ -250,8 +269,7 @@ class Driver:
         self._pass_began = self.host.clock.now()
         self.timers.disarm("linger")
         self.timers.arm("timeout", self.timeout, lambda: self._time_out("timeout"))
-        self.ledger.feed(view)
-        self.waits.offer()
+        self.feed(view)
         self._wake_resumed()
         if not self.outbox.empty:
             self.mark_dirty()
@@ -340,7 +358,7 @@ class Driver:
             self._end_pass()
 
     def _lingered(self) -> None:
-        if self.branches.await_other_than(self.waits.tasks):
+        if self._awaits_other:
             self.timers.arm("linger", self.host.linger, self._lingered)
         else:
             self.unwind()
@@ -368,7 +386,8 @@ class Driver:
 
     def _body_ended(self, root: asyncio.Task[Any]) -> None:
         self.timers.disarm("timeout", "deadline", "grace", "linger", "progress")
-        self.branches.cancel_all()
+        if self._branches is not None:
+            self._branches.cancel_all()
         if root.done() and not root.cancelled():
             root.exception()  # what an unwound body raised is of no interest; marks it as seen
         if self._release is _LOST or (self.phase == "unwinding" and self._release is None):
@@ -384,6 +403,7 @@ class Driver:
         if self.phase != "gone":
             self.phase = "gone"
             self.timers.disarm_all()
+            self.scope = self.root = self._waits = self._branches = None  # no cycles: freed now, not by the collector
             self._wake_resumed()
             self.outbox.fail(LeaseLostError(f"execution {self.claim.id} ended here"))
             self.host.gone(self)

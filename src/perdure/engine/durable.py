@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from perdure.engine.children import (
@@ -19,7 +19,7 @@ from perdure.model.execution import Event, Execution, JournalEntry
 from perdure.model.records import MEMO, Child, Entry
 
 if TYPE_CHECKING:
-    from perdure.engine.task import Call
+    from perdure.engine.task import Activity, Call
     from perdure.engine.verbs import Verbs
 
 R = TypeVar("R")
@@ -38,15 +38,19 @@ class Durable:
 
     async def spawn(self, call: Call[R]) -> Handle[R]:
         """Starts a child."""
-        await self._verbs.driver.ready()
+        await self._verbs.ready()
         child = await spawn(self._verbs, call, slot_of(call, self._verbs.branch))
         return Handle(child.id, call.task, self)
 
     async def run(self, call: Call[R]) -> R:
         """A child and its result."""
-        await self._verbs.driver.ready()
+        await self._verbs.ready()
         child = await spawn(self._verbs, call, slot_of(call, self._verbs.branch))
         return cast("R", await child_result(self._verbs, child, call.task))
+
+    async def activity(self, activity: Activity[..., R], args: tuple[object, ...], kwargs: Mapping[str, object]) -> R:
+        """An activity's recorded result, or a run that records it."""
+        return cast("R", await self._verbs.activity(activity, args, kwargs))
 
     async def result(self, handle: Handle[R], timeout: float | None) -> R:
         """The result of a child; see `Context.spawn`."""
@@ -112,7 +116,7 @@ class Durable:
     async def _once(self, what: str, act: Any) -> None:
         """Does something outside and records that it was done; its id derives from the key, so a resend is harmless."""
         driver = self._verbs.driver
-        await driver.ready()
+        await self._verbs.ready()
         key = self._verbs.branch.numbered(what)
         if self._verbs.recorded(key, "value", what) is not None:
             return

@@ -100,7 +100,7 @@ class Handle(Generic[R]):
         """What is recorded, in order."""
         return await self.transport.entries(self.id)
 
-    async def children(self) -> list[Execution[Any]]:
+    async def children(self) -> list[Execution[object]]:
         """Snapshots of the children, in the order of their start."""
         return await self.transport.children(self.id)
 

@@ -100,6 +100,8 @@ class Ledger:
     def meet(self, child: Child) -> None:
         """Takes in a child; of one slot the latest generation holds, and settled outweighs open."""
         known = self.children.get(child.slot)
+        if known is not None and child.generation < known.generation:
+            return
         if known is None or child.generation > known.generation or known.status not in SETTLED:
             self.children[child.slot] = child
             self.child_ids[child.id] = child.slot

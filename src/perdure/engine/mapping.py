@@ -7,13 +7,13 @@ however they are scheduled. Children without a bound are started in one transiti
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
-from typing import TYPE_CHECKING, Any, cast
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
 from perdure.codec import failure_of
 from perdure.engine.activity import perform, plan_activity
 from perdure.engine.children import child_result, met_child, slot_of, spawn, start_child
-from perdure.engine.task import Activity, Task
+from perdure.engine.task import Activity, Call, Task
 from perdure.engine.waits import OpenWait
 from perdure.errors import ConfigurationError, Failure, JournalDriftError, LeaseLostError, MapFailedError, RecordedError
 from perdure.model.records import Child
@@ -23,7 +23,25 @@ if TYPE_CHECKING:
     from perdure.engine.journal import Ledger
     from perdure.engine.verbs import Verbs
 
+Item = TypeVar("Item", contravariant=True)
+Result = TypeVar("Result", covariant=True)
 Job = Callable[[], Awaitable[Any]]
+
+
+class ActivityOf(Protocol[Item, Result]):
+    """An activity that can be called with one item and nothing else."""
+
+    def aio(self, item: Item, /) -> Coroutine[Any, Any, Result]:
+        """The activity's result, awaited."""
+        ...
+
+
+class TaskOf(Protocol[Item, Result]):
+    """A task that can be called with one item and nothing else."""
+
+    def call(self, item: Item, /) -> Call[Result]:
+        """The task with its input."""
+        ...
 
 
 class Outcomes:
@@ -75,9 +93,9 @@ async def map_items(
     if concurrency is not None and (not isinstance(concurrency, int) or concurrency < 1):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise ConfigurationError(f"map concurrency is {concurrency!r}; it must be a whole number from 1")
     outcomes = Outcomes(len(items), tolerate)
+    await verbs.ready()
     if not items:
         return []
-    await verbs.driver.ready()
     inside = verbs.in_branch(verbs.branch.child())
     if isinstance(function, Activity):
         jobs = [_activity_job(inside, function, item) for item in items]

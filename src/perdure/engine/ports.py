@@ -7,7 +7,7 @@ body. `Host` is what a driver needs of its worker. Whoever opens supplies them.
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from perdure.clock import Clock
@@ -74,6 +74,16 @@ class Transport(Protocol):
 
     def watch(self, handle: Handle[R]) -> AsyncIterator[Event]:
         """What happens, until it is settled."""
+        ...
+
+
+class BodyTransport(Transport, Protocol):
+    """The verbs of a running body: those of every transport, recorded, and what calling an activity does."""
+
+    def activity(
+        self, activity: Activity[..., R], args: tuple[object, ...], kwargs: Mapping[str, object]
+    ) -> Coroutine[Any, Any, R]:
+        """The recorded result of an activity, or a run that records it."""
         ...
 
 

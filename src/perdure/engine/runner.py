@@ -47,21 +47,19 @@ def begin(host: Host, claim: Claim, view: JournalView, context: contextvars.Cont
     verbs = Verbs(shared)
     driver.blocking = task is not None and not task.is_async
     loop = asyncio.get_running_loop()
-    scope = shared.scope = Scope(driver, shared.root, None, cast("Any", None), None, driver.blocking)
-    scope.context, scope.transport = _public_context(verbs, driver, loop), Durable(verbs)
+    bridge = _bridge(driver, loop) if driver.blocking else None
+    face = Context(verbs) if bridge is None else BlockingContext(verbs, bridge)
+    scope = driver.scope = Scope(driver, shared.root, face, Durable(verbs), None, bridge)
     context.run(current.set, scope)
     coroutine = _body(host, driver, task, scope, view)
     driver.start(make_task(loop, coroutine, context))
     return driver
 
 
-def _public_context(verbs: Verbs, driver: Driver, loop: asyncio.AbstractEventLoop) -> Context | BlockingContext:
-    if not driver.blocking:
-        return Context(verbs)
-    context = BlockingContext(verbs)
-    context.portal = BodyPortal(loop, driver.calls, lambda: driver.unwinding or driver.timed_out is not None or (
+def _bridge(driver: Driver, loop: asyncio.AbstractEventLoop) -> BodyPortal:
+    """How the thread of a `def` body calls its verbs, until its pass is over."""
+    return BodyPortal(loop, driver.calls, lambda: driver.unwinding or driver.timed_out is not None or (
         driver.cancel_reason is not None))  # fmt: skip
-    return context
 
 
 async def _body(host: Host, driver: Driver, task: Task[..., Any] | None, scope: Scope, view: JournalView) -> Any:
@@ -100,6 +98,8 @@ def _check_fit(host: Host, task: Task[..., Any], driver: Driver, view: JournalVi
                 f"task {task.name} was begun by version {claim.version!r}; this is {settings.version!r} (on_version='fail')"
             )
         raise JournalDriftError(f"task {task.name}: version {claim.version!r} is pinned; this is {settings.version!r}")
+    if not (view.entries or view.children):
+        return
     for problem in drift(host.directory, driver.ledger.names(), driver.ledger.task_names()):
         raise JournalDriftError(f"task {task.name} ({claim.id}): {problem}")
 

@@ -9,13 +9,14 @@ from __future__ import annotations
 import asyncio
 import contextvars
 from collections.abc import Coroutine, Generator
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar, cast
 
 from perdure.engine.journal import Branch
 
 if TYPE_CHECKING:
-    from perdure.engine.ports import Transport
+    from perdure.engine.ports import BodyTransport
 
+R = TypeVar("R")
 AnyCoroutine: TypeAlias = Coroutine[Any, Any, Any] | Generator[Any, None, Any]
 
 
@@ -27,27 +28,40 @@ class Body(Protocol):
         ...
 
 
-class Scope:
-    """Where code runs. `activity` is set inside an activity's body; then durable verbs are refused. `blocking` is true in
-    the thread of a `def` body. `context` is what `current_context()` gives; `transport` answers tasks and handles."""
+class Bridge(Protocol):
+    """How the thread of a `def` body runs coroutines on the loop."""
 
-    __slots__ = ("activity", "blocking", "body", "branch", "context", "transport")
+    def run(self, coroutine: Coroutine[Any, Any, R]) -> R:
+        """The coroutine's result, waiting for it."""
+        ...
+
+
+class Scope:
+    """Where code runs. `activity` is set inside an activity's body; then durable verbs are refused. `bridge` is there in
+    a `def` body. `context` is what `current_context()` gives; `transport` answers tasks, activities and handles."""
+
+    __slots__ = ("activity", "body", "branch", "bridge", "context", "transport")
 
     def __init__(
         self,
         body: Body,
         branch: Branch,
         context: object,
-        transport: Transport,
+        transport: BodyTransport,
         activity: str | None = None,
-        blocking: bool = False,
+        bridge: Bridge | None = None,
     ) -> None:
         self.body, self.branch, self.context, self.transport = body, branch, context, transport
-        self.activity, self.blocking = activity, blocking
+        self.activity, self.bridge = activity, bridge
+
+    @property
+    def blocking(self) -> bool:
+        """Whether this is the thread of a `def` body, or an activity below it."""
+        return self.bridge is not None
 
     def in_branch(self, branch: Branch) -> Scope:
         """The same place, another branch."""
-        return Scope(self.body, branch, self.context, self.transport, None, self.blocking)
+        return Scope(self.body, branch, self.context, self.transport, None, self.bridge)
 
 
 current: contextvars.ContextVar[Scope | None] = contextvars.ContextVar("perdure_scope", default=None)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, overload
 
 from perdure.codec import TypeCodec, codec_for
 from perdure.engine.options import checked_name
@@ -14,13 +14,18 @@ T = TypeVar("T")
 class Signal(Generic[T]):
     """A named, typed value from outside: `approval = Signal("approval", Decision)`. Used by `ctx.wait_for(approval)` and
     `handle.signal(approval, value)`, so that both ends agree. Raises `ConfigurationError` for a bad name,
-    `NotSerializableError` for a type that cannot be stored."""
+    `NotSerializableError` for a type that cannot be stored. What is no class, as `int | None`, needs the type beside it:
+    `answer: Signal[int | None] = Signal("answer", int | None)`."""
 
     __slots__ = ("codec", "name", "type")
 
-    def __init__(self, name: str, type: type[T]) -> None:
+    @overload
+    def __init__(self, name: str, type: type[T]) -> None: ...
+    @overload
+    def __init__(self, name: str, type: object) -> None: ...
+    def __init__(self, name: str, type: Any) -> None:
         self.name = checked_name("signal", name)
-        self.type = type
+        self.type: object = type
         self.codec: TypeCodec = codec_for(type, f"signal {name}")
 
     def __repr__(self) -> str:

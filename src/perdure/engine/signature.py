@@ -55,6 +55,10 @@ class Signature:
         self._resolve()
         return cast("TypeCodec", self._result)
 
+    def codecs(self) -> dict[str, TypeCodec]:
+        """The codec of each parameter, by name."""
+        return dict(self._resolve())
+
     def bind(self, args: tuple[object, ...], kwargs: Mapping[str, object]) -> Arguments:
         """The call's arguments by name, defaults filled in. Raises `InvalidInputError` for a wrong number or name."""
         if self._plain and not kwargs and len(args) == len(self.names):
@@ -115,10 +119,13 @@ class Signature:
         return list(bound.args), bound.kwargs
 
     def digest(self, arguments: Arguments) -> str:
-        """A short text that is equal for equal arguments; those equal to their default are left out."""
+        """A short text that is equal for arguments equal by their types (`1` is `1.0` for a `float`); those equal to
+        their default are left out."""
+        codecs = self._resolve()
+        typed = {name: _by_type(codecs[name], value) for name, value in arguments.items()}
         if self._defaults:
-            arguments = {name: value for name, value in arguments.items() if not self._is_default(name, value)}
-        return argument_digest(arguments)
+            typed = {name: value for name, value in typed.items() if not self._is_default(name, value)}
+        return argument_digest(typed)
 
     def _is_default(self, name: str, value: object) -> bool:
         default = self._defaults.get(name, EMPTY)
@@ -143,6 +150,14 @@ class Signature:
         elif parameter.kind is VAR_KEYWORD:
             hint = dict[str, Any] if hint is EMPTY else dict[str, hint]
         return codec_for(hint, f"argument {parameter.name!r} of {self.what}")
+
+
+def _by_type(codec: TypeCodec, value: object) -> object:
+    """A value as its type wants it, or as it is where it does not fit: an activity is called like any function."""
+    try:
+        return codec.convert(value)
+    except DecodeError:
+        return value
 
 
 def _context_parameter(parameters: list[inspect.Parameter]) -> str | None:

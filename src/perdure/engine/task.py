@@ -29,7 +29,6 @@ from perdure.engine.signature import Arguments, Signature
 from perdure.errors import ConfigurationError, InvalidInputError, NotInExecutionError, PerdureError
 
 P = ParamSpec("P")
-R = TypeVar("R")
 R_co = TypeVar("R_co", covariant=True)
 
 
@@ -52,12 +51,12 @@ class Call(Generic[R_co]):
         return Call(self.task, arguments, self.options)
 
 
-class Task(Generic[P, R]):
+class Task(Generic[P, R_co]):
     """A durable function as declared. `fn` is the undecorated function, `name` what it is stored under."""
 
     def __init__(
         self,
-        function: Callable[..., object],
+        function: Callable[..., Awaitable[R_co] | R_co],
         name: str,
         settings: TaskOptions,
         owner: Owner,
@@ -79,7 +78,7 @@ class Task(Generic[P, R]):
     def __repr__(self) -> str:
         return f"Task({self.name!r})"
 
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, R]:
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, R_co]:
         """Inside a body: a child execution and its result. Raises `NotInExecutionError` elsewhere."""
         scope = body_scope()
         if scope is None:
@@ -91,28 +90,28 @@ class Task(Generic[P, R]):
             raise ConfigurationError(f"in a `def` body call a task by ctx.run({self.name}.call(...))")
         return scope.transport.run(self.call(*args, **kwargs))
 
-    def call(self, *args: P.args, **kwargs: P.kwargs) -> Call[R]:
+    def call(self, *args: P.args, **kwargs: P.kwargs) -> Call[R_co]:
         """This task with its arguments, not yet enqueued. Raises `InvalidInputError` for a wrong number or name."""
-        return Call(cast("Task[..., R]", self), self.signature.bind(args, kwargs), self.call_options)
+        return Call(cast("Task[..., R_co]", self), self.signature.bind(args, kwargs), self.call_options)
 
-    async def enqueue(self, *args: P.args, **kwargs: P.kwargs) -> Handle[R]:
+    async def enqueue(self, *args: P.args, **kwargs: P.kwargs) -> Handle[R_co]:
         """Stores an execution and answers its handle; durable once this returns.
 
         Raises `InvalidInputError`, `PayloadTooLargeError` (nothing is stored then), `IdempotencyConflictError`."""
         return (await self.transport.enqueue([self.call(*args, **kwargs)]))[0]
 
-    async def run(self, *args: P.args, **kwargs: P.kwargs) -> R:
+    async def run(self, *args: P.args, **kwargs: P.kwargs) -> R_co:
         """Stores an execution and waits for its result; inside a body a child. Raises as `Handle.result` does."""
         return await self.transport.run(self.call(*args, **kwargs))
 
-    def options(self, **settings: Unpack[CallSettings]) -> Task[P, R]:
+    def options(self, **settings: Unpack[CallSettings]) -> Task[P, R_co]:
         """The same task with options for its next calls. Raises `ConfigurationError`."""
         call = call_options(f"task {self.name}", self.call_options, self.owner.sizes, **settings)
         return Task(self.fn, self.name, self.settings, self.owner, call)
 
-    def handle(self, id: str) -> Handle[R]:
+    def handle(self, id: str) -> Handle[R_co]:
         """A handle on an execution of this task by its id. Asks nothing."""
-        return Handle(id, cast("Task[..., R]", self), self.transport)
+        return Handle(id, cast("Task[..., R_co]", self), self.transport)
 
     @property
     def transport(self) -> Transport:
@@ -121,11 +120,13 @@ class Task(Generic[P, R]):
         return self.owner.transport() if scope is None else scope.transport
 
 
-class Activity(Generic[P, R]):
+class Activity(Generic[P, R_co]):
     """A small idempotent function whose result is recorded once per execution. Outside an execution, and inside another
     activity, it is the plain function."""
 
-    def __init__(self, function: Callable[..., object], name: str, settings: ActivityOptions, owner: Owner) -> None:
+    def __init__(
+        self, function: Callable[P, Awaitable[R_co] | R_co], name: str, settings: ActivityOptions, owner: Owner
+    ) -> None:
         self.fn = function
         self.name = checked_name(f"activity {name!r}", name)
         self.settings = settings
@@ -139,59 +140,56 @@ class Activity(Generic[P, R]):
     def __repr__(self) -> str:
         return f"Activity({self.name!r})"
 
-    async def aio(self, *args: P.args, **kwargs: P.kwargs) -> R:
+    async def aio(self, *args: P.args, **kwargs: P.kwargs) -> R_co:
         """The activity awaited: inside an `async def` task recorded (a plain function runs in a thread), elsewhere the
         function itself, a plain one in a thread."""
         scope = body_scope()
+        if scope is not None and scope.blocking:
+            raise ConfigurationError(f"in a `def` body use {self.name}(...), or ctx.record({self.name}, ...)")
         if scope is not None:
-            return cast("R", await _verbs(scope).activity(self, args, kwargs))
+            return await scope.transport.activity(self, args, kwargs)
         if self.is_async:
-            return cast("R", await cast("Awaitable[Any]", self.fn(*args, **kwargs)))
-        return cast("R", await asyncio.to_thread(self.fn, *args, **kwargs))
+            return cast("R_co", await cast("Awaitable[Any]", self.fn(*args, **kwargs)))
+        return cast("R_co", await asyncio.to_thread(self.fn, *args, **kwargs))
 
 
-class AsyncActivity(Activity[P, R]):
+class AsyncActivity(Activity[P, R_co]):
     """An activity declared with `async def`."""
 
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, R]:
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, R_co]:
         """The recorded result, or a run that records it; outside an execution the function itself."""
         scope = current.get()
         if scope is None or scope.activity is not None:
-            return cast("Coroutine[Any, Any, R]", self.fn(*args, **kwargs))
+            return cast("Coroutine[Any, Any, R_co]", self.fn(*args, **kwargs))
         if scope.blocking:
             raise ConfigurationError(
                 f"activity {self.name} is an async def; in a `def` body use ctx.record({self.name}, ...)"
             )
-        return _verbs(scope).activity(self, args, kwargs)
+        return scope.transport.activity(self, args, kwargs)
 
-    def options(self, *, key: str | None = None, **settings: Unpack[ActivitySettings]) -> AsyncActivity[P, R]:
+    def options(self, *, key: str | None = None, **settings: Unpack[ActivitySettings]) -> AsyncActivity[P, R_co]:
         """The same activity with other options; `key` replaces the arguments in its identity."""
         return AsyncActivity(self.fn, self.name, _changed(self, key, settings), self.owner)
 
 
-class BlockingActivity(Activity[P, R]):
+class BlockingActivity(Activity[P, R_co]):
     """An activity declared with `def`."""
 
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co:
         """Inside a `def` task the recorded result, or a run that records it; outside an execution the function itself.
         Raises `ConfigurationError` inside an `async def` task, where `.aio` is the word."""
         scope = current.get()
         if scope is None or scope.activity is not None:
-            return cast("R", self.fn(*args, **kwargs))
-        if not scope.blocking:
+            return cast("R_co", self.fn(*args, **kwargs))
+        if scope.bridge is None:
             raise ConfigurationError(
                 f"activity {self.name} is a plain def; in an `async def` task use `await {self.name}.aio(...)`"
             )
-        return cast("R", _verbs(scope).activity_blocking(self, args, kwargs))
+        return scope.bridge.run(scope.transport.activity(self, args, kwargs))
 
-    def options(self, *, key: str | None = None, **settings: Unpack[ActivitySettings]) -> BlockingActivity[P, R]:
+    def options(self, *, key: str | None = None, **settings: Unpack[ActivitySettings]) -> BlockingActivity[P, R_co]:
         """The same activity with other options; `key` replaces the arguments in its identity."""
         return BlockingActivity(self.fn, self.name, _changed(self, key, settings), self.owner)
-
-
-def _verbs(scope: Any) -> Any:
-    """The context of a body: the engine's own verbs behind activities."""
-    return scope.context
 
 
 def _changed(activity: Activity[..., Any], key: str | None, settings: ActivitySettings) -> ActivityOptions:

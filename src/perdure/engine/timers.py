@@ -25,6 +25,8 @@ class Timers:
 
     def disarm(self, *names: str) -> None:
         """Calls off what these names stand for."""
+        if not self._calls:
+            return
         for name in names:
             call = self._calls.pop(name, None)
             if call is not None:

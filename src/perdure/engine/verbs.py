@@ -34,7 +34,6 @@ class Pass:
         self.flights: dict[str, Any] = {}
         self.root = Branch(ROOT)
         self.unmet = set(driver.ledger.memos) | set(driver.ledger.children)
-        self.scope: Scope | None = None
         self.count = 0
 
 
@@ -54,7 +53,7 @@ class Verbs:
         """The scope of the calling code. Raises `NotInExecutionError` inside an activity's body."""
         scope = current.get()
         if scope is None or scope.body is not self.driver:
-            scope = self.shared.scope
+            scope = self.driver.scope
         if scope is None:
             raise NotInExecutionError("this context belongs to an execution that is not running here")
         if scope.activity is not None:
@@ -63,6 +62,13 @@ class Verbs:
                 "inside an activity the context reads and reports progress"
             )
         return scope
+
+    async def ready(self) -> None:
+        """Returns when a durable verb may act here. Raises `NotInExecutionError` inside an activity's body, and
+        `CancelledError` when the pass is over."""
+        _ = self.scope
+        if self.driver.phase != "running":
+            await self.driver.ready()
 
     @property
     def branch(self) -> Branch:
@@ -86,7 +92,7 @@ class Verbs:
     def activity_scope(self, name: str, attempt: int) -> Scope:
         """The scope inside an activity's body."""
         scope = self.scope
-        return Scope(scope.body, scope.branch, scope.context, scope.transport, name, scope.blocking)
+        return Scope(scope.body, scope.branch, scope.context, scope.transport, name, scope.bridge)
 
     def unique(self, base: str) -> str:
         """A key for an open wait, which several branches may hold on one thing."""

@@ -25,7 +25,7 @@ LATE: Final = "late"
 async def sleep(verbs: Verbs, duration: Duration, key: str | None) -> None:
     """Returns when the time is over, however many passes that takes."""
     length = milliseconds(duration, "sleep")
-    await verbs.driver.ready()
+    await verbs.ready()
     due_at = _timer(verbs, verbs.key("sleep", key), "sleep", length)
     if due_at > verbs.host.clock.now():
         probe: Callable[[Ledger, int], bool | None] = lambda _, now: now >= due_at or None  # noqa: E731
@@ -35,7 +35,7 @@ async def sleep(verbs: Verbs, duration: Duration, key: str | None) -> None:
 async def wait_for(verbs: Verbs, name: str, codec: TypeCodec, timeout: Duration | None, key: str | None) -> Any:
     """The next signal of a name. Raises `TimeoutError` when it is late; that is recorded too."""
     length = None if timeout is None else milliseconds(timeout, "wait_for timeout")
-    await verbs.driver.ready()
+    await verbs.ready()
     own = verbs.key(f"wait_for:{name}", key)
     entry = verbs.recorded(own, "signal", f"wait_for {name}")
     if entry is None:

@@ -5,15 +5,16 @@ A snapshot never changes; ask again for a newer one. Rows (`records`) are what s
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Generic, Literal, TypeVar
+from typing import Generic, Literal, TypeVar
 
 from perdure.errors import Failure
 from perdure.model.status import SETTLED, Status, WaitKind
 
-R = TypeVar("R")
-T = TypeVar("T")
+R_co = TypeVar("R_co", covariant=True)
+T_co = TypeVar("T_co", covariant=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,7 @@ class Progress:
 
 
 @dataclass(frozen=True, slots=True)
-class Execution(Generic[R]):
+class Execution(Generic[R_co]):
     """One execution at one moment. `input` are the arguments by name as JSON natives; `result` is typed where the task
     is known. `waiting_on` is the kind of the wait first begun, `waits` lists all; `due_at` is the earliest moment at
     which it may run (again). `crashes` counts workers lost in a row without progress."""
@@ -50,7 +51,7 @@ class Execution(Generic[R]):
     attempt: int
     crashes: int
     input: dict[str, object]
-    result: R | None
+    result: R_co | None
     failure: Failure | None
     queue: str
     priority: int
@@ -100,18 +101,18 @@ class JournalEntry:
 class Event:
     """Something that `watch` saw: the execution's new snapshot, and the entries recorded since the event before."""
 
-    execution: Execution[Any]
+    execution: Execution[object]
     entries: tuple[JournalEntry, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class Page(Generic[T]):
+class Page(Generic[T_co]):
     """Some of what a search found; pass `after` to the next search to go on, `None` at the end."""
 
-    items: tuple[T, ...]
+    items: tuple[T_co, ...]
     after: str | None
 
-    def __iter__(self) -> Any:
+    def __iter__(self) -> Iterator[T_co]:
         return iter(self.items)
 
     def __len__(self) -> int:

@@ -5,6 +5,7 @@ Nothing here draws a random number or reads a clock: jitter is handed in.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -78,9 +79,14 @@ class Retry:
         if callable(self.delay):
             pause = _checked(self.delay(attempt), "what Retry delay's function answered")
         else:
-            pause = _checked(self.delay, "Retry delay") * min(self.factor ** min(attempt, 1000), 1e15)
+            pause = _checked(self.delay, "Retry delay") * _power(self.factor, attempt)
         pause = min(pause, _checked(self.max_delay, "Retry max_delay"))
         return draw(pause / 2, pause) if self.jitter else pause
+
+
+def _power(factor: float, attempt: int) -> float:
+    """`factor**attempt`, and the longest duration where that is more than any: powers of floats overflow."""
+    return LONGEST if attempt * math.log(factor) > math.log(LONGEST) else factor**attempt
 
 
 def retry_policy(value: int | Retry | None, default: Retry, what: str) -> Retry:
@@ -89,9 +95,9 @@ def retry_policy(value: int | Retry | None, default: Retry, what: str) -> Retry:
         return default
     if isinstance(value, Retry):
         return value
-    if type(value) is int:
+    if type(value) is int and value >= 0:
         return Retry(value)
-    raise ConfigurationError(f"{what} is {value!r}; it must be a number of retries or a Retry")
+    raise ConfigurationError(f"{what} is {value!r}; it must be a number of retries from 0, or a Retry")
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from typing import Final
 import msgspec
 
 from perdure.errors import InvalidQueryError
+from perdure.model.policy import LONGEST
 from perdure.model.status import STATUSES, WAIT_KINDS
 
 FIELDS: Final = ("status", "task", "queue", "tag", "error", "waiting", "parent", "root", "state", "since", "id")
@@ -54,9 +55,10 @@ def parse(text: str) -> Query:
 
 
 def duration(text: str) -> int | None:
-    """`2h`, `90s`, `1.5d` as milliseconds; `None` when it is no duration."""
+    """`2h`, `90s`, `1.5d` as milliseconds; `None` when it is no duration, or longer than any (a hundred years)."""
     match = _DURATION.fullmatch(text)
-    return round(float(match[1]) * UNITS[match[2]]) if match else None
+    length = float(match[1]) * UNITS[match[2]] if match else LONGEST * 1000 + 1
+    return round(length) if length <= LONGEST * 1000 else None
 
 
 def _term(text: str, match: re.Match[str]) -> Term:

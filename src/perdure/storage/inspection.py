@@ -73,6 +73,7 @@ def findings(storage: Storage) -> list[Finding]:
     """What a check-up of the store itself found, beside what it holds. Raises `StorageError` when it cannot be opened."""
     if not isinstance(storage, SQLiteStorage):
         return [Finding("ok", "storage", type(storage).__name__)]
+    storage.listen(lambda: None)
     known = storage.status()
     return [
         _version(str(known["sqlite_version"]), bool(known["wal_reset_bug"])),
@@ -81,7 +82,7 @@ def findings(storage: Storage) -> list[Finding]:
         _folder(storage.path),
         _log(int(str(known["wal_bytes"] or 0))),
         _locks(bool(known["locks_work"])),
-        _hints(storage.path),
+        _hints(bool(known["hints_work"])),
     ]
 
 
@@ -127,7 +128,7 @@ def _locks(work: bool) -> Finding:
     return Finding("warn", "locks", "file locks do not exclude here", "dead workers are noticed when their lease ends")
 
 
-def _hints(path: str) -> Finding:
-    if os.access(f"{path}.workers", os.W_OK) or not os.path.exists(f"{path}.workers"):
+def _hints(work: bool) -> Finding:
+    if work:
         return Finding("ok", "hints", "processes of this host tell each other of changes")
-    return Finding("warn", "hints", f"{path}.workers is not writable", "changes are found by polling")
+    return Finding("warn", "hints", "no socket can be had beside the file", "changes are found by asking every 50 ms")

@@ -18,7 +18,7 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from perdure.model.query import Query, parse
 from perdure.model.records import (
@@ -67,6 +67,16 @@ class StorageMachine(Composer, RuleBasedStateMachine):
 
     def teardown(self) -> None:
         self.real.close()
+
+    @initialize(first=wishes.some_executions, family=wishes.families, worker=st.sampled_from(wishes.WORKERS))
+    def begin(self, first: list[ExecutionWish], family: TransitionWish, worker: str) -> None:
+        """Known workers, some executions, and a family: most of what can go wrong needs them."""
+        for each in wishes.WORKERS:
+            self.heartbeat(each, wrong=False, leaving=False, drain=False)
+        self.enqueue(first)
+        self.rows = read(self.model).listed
+        self.work(worker, [family])
+        self.rows = read(self.model).listed
 
     @rule(wanted=wishes.many_executions)
     def enqueue(self, wanted: list[ExecutionWish]) -> None:
@@ -138,8 +148,8 @@ class StorageMachine(Composer, RuleBasedStateMachine):
             self._both("forget", lambda storage: storage.forget(ids, forget, self.now))
 
     @rule(
-        worker=st.sampled_from(wishes.WORKERS), wrong=st.booleans(), leaving=st.sampled_from((False, False, True)),
-        drain=st.sampled_from((False, False, True)),
+        worker=st.sampled_from(wishes.WORKERS), wrong=st.sampled_from((False, False, True)),
+        leaving=st.sampled_from((False, False, False, True)), drain=st.sampled_from((False, False, False, True)),
     )  # fmt: skip
     def heartbeat(self, worker: str, wrong: bool, leaving: bool, drain: bool) -> None:
         if drain:

@@ -139,6 +139,17 @@ transitions = st.builds(
     progress=st.sampled_from((None, None, '{"state":"paid"}')),
 )
 batches = st.lists(transitions, min_size=1, max_size=3)
+families = st.builds(
+    TransitionWish,
+    pick=picks,
+    other=st.just(False),
+    token_shift=st.just(0),
+    entries=st.just(()),
+    spawns=st.lists(spawns, min_size=1, max_size=3).map(tuple),
+    outcome=outcomes,
+    progress=st.none(),
+)
+some_executions = st.lists(executions, min_size=2, max_size=5)
 many_executions = st.lists(executions, min_size=1, max_size=3)
 many_picks = st.lists(picks, min_size=1, max_size=3)
 queries = st.lists(

@@ -10,7 +10,7 @@ import multiprocessing
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from functools import reduce
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from perdure.codec import codec_for
 from perdure.engine.task import Activity
@@ -74,7 +74,7 @@ def call_by_name(module: str, qualname: str, arguments: str) -> str:
     """In the other process: decodes, calls, encodes."""
     found: Any = reduce(getattr, qualname.split("."), importlib.import_module(module))
     if isinstance(found, Activity):
-        signature, function = found.signature, found.fn  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
-        args, kwargs = signature.spread(signature.decode(arguments))
-        return signature.result.encode(function(*args, **kwargs))
+        activity = cast("Activity[..., object]", found)
+        args, kwargs = activity.signature.spread(activity.signature.decode(arguments))
+        return activity.signature.result.encode(activity.fn(*args, **kwargs))
     raise ConfigurationError(f"{module}.{qualname} is no activity, but {codec_for(object).encode(str(found))}")

@@ -29,6 +29,8 @@ class WorkerService:
         self._stop = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self.worker: Worker | None = None
+        self.hurried = False
+        """Whether a second stop cut the drain short."""
 
     def stop(self) -> None:
         """Ends `run` in order: running bodies may finish within `drain`."""
@@ -60,6 +62,7 @@ class WorkerService:
         await asyncio.wait([self._task, second], return_when=asyncio.FIRST_COMPLETED)
         second.cancel()
         if not self._task.done() and self.worker is not None:
+            self.hurried = True
             self.worker.hurry()
         await self._task
 

@@ -104,7 +104,10 @@ class Worker:
             return
         self.shutting_down = True
         self._claimer.close()
-        await self._emptied(self.settings.drain if drain is None else drain)
+        bound = self.settings.drain if drain is None else drain
+        if self._holding:
+            logger.info("worker %s drains: %d executions may run on for %.3g s", self.id, len(self._active), bound)
+        await self._emptied(bound)
         for driver in list(self._drivers.values()):
             driver.interrupt()
         await self._emptied(INTERRUPT_BOUND)
@@ -336,7 +339,7 @@ class Worker:
         self._claimer.due()
         if self._drivers:
             self._heart.beat_soon()
-            self._refresh(id for id, driver in self._drivers.items() if driver.waits and driver.phase == "running")
+            self._refresh(id for id, driver in self._drivers.items() if driver.waiting and driver.phase == "running")
 
     def _refresh(self, ids: Iterable[str]) -> None:
         """Reads again what others did to running executions of ours."""

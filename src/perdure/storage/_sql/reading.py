@@ -30,7 +30,7 @@ def get(session: Session, ids: Sequence[str], name: str = "get") -> list[Row | N
 
 def journal(session: Session, ids: Sequence[str]) -> list[JournalView]:
     """What is recorded, entries and signals by position, children in order of creation, then id."""
-    heads: dict[str, int] = {id: settled for id, settled in session.read("journal_heads", ids)}
+    heads = {row[0]: int(row[1]) for row in session.read("journal_heads", ids)}
     entries = _grouped(session, "journal_entries", ids)
     children = _grouped(session, "journal_children", ids)
     signals = _grouped(session, "journal_signals", ids)
@@ -72,10 +72,17 @@ def stats(session: Session, now: int) -> list[Stat]:
 
 def workers(session: Session) -> list[WorkerRow]:
     """Workers in order of id."""
-    return [
-        WorkerRow(*row[:4], _NAMES.decode(row[4]), _NAMES.decode(row[5]), *row[6:10], bool(row[10]))  # pyright: ignore
-        for row in session.read("workers")
-    ]
+    return [_worker(*row) for row in session.read("workers")]
+
+
+def _worker(
+    id: str, host: str, process: int, version: str, queues: str, tasks: str, concurrency: int, running: int,
+    started_at: int, lease_until: int, draining: int,
+) -> WorkerRow:  # fmt: skip
+    return WorkerRow(
+        id, host, process, version, _NAMES.decode(queues), _NAMES.decode(tasks), concurrency, running, started_at,
+        lease_until, bool(draining),
+    )  # fmt: skip
 
 
 def _grouped(session: Session, name: str, ids: Sequence[str]) -> defaultdict[str, list[Any]]:

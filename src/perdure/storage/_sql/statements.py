@@ -1,10 +1,12 @@
 """Statements, read from files: one statement per `.sql` file, named after what it does.
 
-Three marks in a file are filled in here; parameters are numbered explicitly, so that the order in which they stand in
-the text does not matter. `{rows:3}` becomes rows of three parameters, `{each:2:TEXT:UNION ALL}` repeats a text with two
-parameters of its own, `{terms}` takes the conditions of a query. Numbers of rows are rounded up to a few sizes (two per
-power of two), the rest is filled with NULL rows which no statement keeps: so few texts are enough, and each is prepared
-once. This module must never run anything.
+Three marks in a file are filled in here. `{rows:3}` becomes rows of three parameters, `{each:2:TEXT:UNION ALL}` repeats
+a text with two parameters of its own, `{terms}` takes the conditions of a query. Numbers of rows are rounded up to a
+few sizes (two per power of two), the rest is filled with NULL rows which no statement keeps: so few texts are enough,
+and each is prepared once.
+
+What rows share stands in a file as `?1`, `?2`, … and is bound after the rows: SQLite's time to prepare grows with the
+square of the number of *numbered* parameters, so the many must be plain. This module must never run anything.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ from typing import Final
 
 from perdure.storage._sql.session import Value
 
-MOST_PARAMETERS: Final = 8192
+MOST_PARAMETERS: Final = 4096
 """Per statement; well below what databases allow, and beyond it nothing is gained."""
 MOST_ROWS: Final = 512
 
@@ -49,11 +51,12 @@ class Statement:
         return text
 
     def parameters(self, head: Sequence[Value], rows: Sequence[Sequence[Value]], count: int) -> list[Value]:
-        """The parameters for that text: head, rows, and NULL rows up to `count`."""
-        found = list(head)
+        """The parameters for that text: rows, NULL rows up to `count`, head."""
+        found: list[Value] = []
         for row in rows:
             found += row
         found += [None] * ((count - len(rows)) * self.width)
+        found += head
         return found
 
     def matching(self, terms: Sequence[tuple[str, bool]]) -> str:
@@ -62,9 +65,11 @@ class Statement:
         return self.text.replace("{terms}", _number(" AND ".join(texts) or "TRUE", self.head))
 
     def _expand(self, count: int) -> str:
+        used = count * self.width
+        text = _NUMBERED.sub(lambda found: f"?{used + int(found[1])}", self.text)
         row = f"({', '.join('?' * self.width)})"
-        text = _ROWS.sub(lambda _: _number(", ".join([row] * count), self.head), self.text)
-        return _EACH.sub(lambda found: _number(f"\n{found[3]}\n".join([found[2]] * count), self.head), text)
+        text = _ROWS.sub(", ".join([row] * count), text)
+        return _EACH.sub(lambda found: _number(f"\n{found[3]}\n".join([found[2]] * count), 0), text)
 
 
 def _number(text: str, used: int) -> str:

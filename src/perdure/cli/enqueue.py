@@ -1,0 +1,115 @@
+"""`enqueue`: start an execution from the terminal, checked by the task's own signature before anything is stored."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import click
+
+from perdure.app import Perdure
+from perdure.cli.completing import queues, task_names
+from perdure.cli.problems import Problem
+from perdure.cli.screen import console, print_json, say, styled
+from perdure.cli.shapes import execution_shape
+from perdure.cli.text import safe_text
+from perdure.cli.values import DURATION, MOMENT, TAG, arguments_of, check_names, pairs
+from perdure.cli.where import Where, shared
+from perdure.engine.task import Task
+from perdure.errors import InvalidInputError
+
+
+@click.command()
+@click.argument("task", shell_complete=task_names)
+@click.argument("arguments", nargs=-1, metavar="[JSON | - | NAME=VALUE …]")
+@click.option("--wait", is_flag=True, help="Wait for the result and print it; exit 1 if it did not complete.")
+@click.option("--id", "id_", metavar="ID", help="An id of your own: enqueuing it again starts nothing twice.")
+@click.option("--key", metavar="KEY", help="An idempotency key, unique per task.")
+@click.option("--tag", "tags", type=TAG, multiple=True, help="A tag; may be repeated.")
+@click.option("--at", "start_at", type=MOMENT, help="Not before this moment (ISO 8601, local time without offset).")
+@click.option("--in", "delay", type=DURATION, help="Not before this time has passed: 90s, 30m, 2h, 30d.")
+@click.option("--queue", metavar="NAME", shell_complete=queues, help="The queue, in place of the task's own.")
+@click.option("--priority", type=int, help="Lower runs first; default the task's own.")
+@shared()
+def enqueue(where: Where, task: str, arguments: tuple[str, ...], wait: bool, **given: Any) -> int:
+    """Start an execution of TASK and print its id.
+
+    The arguments are a JSON object (by name) or array (by position), `-` for JSON on standard input, or NAME=VALUE pairs,
+    read by the types of the task's parameters:
+
+    \b
+        perdure enqueue send_invoice customer=42 amount=9.95
+        perdure enqueue send_invoice '{"customer": 42, "amount": 9.95}' --wait
+    """
+    app = where.app()
+    found = app.find_task(task)
+    call = _with_options(found, given)
+    args, kwargs = arguments_of(found, arguments)
+    check_names(found, kwargs)
+    try:
+        prepared = call.call(*args, **kwargs)
+    except InvalidInputError as error:
+        raise _misfit(found, error) from None
+    return where.write(app, lambda app: _start(app, prepared, where.json, wait))
+
+
+def _with_options(task: Task[..., Any], given: dict[str, Any]) -> Task[..., Any]:
+    start_at: datetime | None = given["start_at"]
+    delay: timedelta | None = given["delay"]
+    if start_at is not None and delay is not None:
+        raise click.UsageError("--at and --in exclude each other")
+    named = {
+        "id": given["id_"], "idempotency_key": given["key"], "tags": pairs(given["tags"]) or None,
+        "start_at": start_at, "start_delay": delay, "queue": given["queue"], "priority": given["priority"],
+    }  # fmt: skip
+    return task.options(**{name: value for name, value in named.items() if value is not None})  # type: ignore[typeddict-item]
+
+
+async def _start(app: Perdure, call: Any, as_json: bool, wait: bool) -> int:
+    try:
+        handle = await app.enqueue(call)
+    except InvalidInputError as error:
+        raise _misfit(call.task, error) from None
+    if not wait:
+        if as_json:
+            print_json({"id": handle.id, "task": call.task.name})
+        else:
+            click.echo(safe_text(handle.id))
+            if console().is_terminal:
+                say(styled(f"follow it: perdure watch {handle.id}", "dim"), error=True)
+        return 0
+    return await _result(app, handle.id, as_json)
+
+
+async def _result(app: Perdure, execution_id: str, as_json: bool) -> int:
+    """Waits, prints the result as JSON, or how it ended; answers the exit code."""
+    if console(error=True).is_terminal:
+        say(styled(f"{execution_id} is stored; ^C leaves it alone", "dim"), error=True)
+    await app.handle(execution_id).wait()
+    app.client.directory = _Nobody()
+    ended = await app.handle(execution_id).execution()
+    if as_json:
+        print_json(execution_shape(ended))
+    elif ended.status == "completed":
+        print_json(execution_shape(ended)["result"])
+    else:
+        said = f"{ended.failure.type}: {ended.failure.message}" if ended.failure else ""
+        raise Problem(1, f"execution {ended.id} {ended.status}", said, f"perdure show {ended.id}")
+    return 0 if ended.status == "completed" else 1
+
+
+class _Nobody:
+    """A directory without names: values are read as JSON."""
+
+    def task(self, name: str) -> None:
+        """None."""
+
+    def activity(self, name: str) -> None:
+        """None."""
+
+
+def _misfit(task: Task[..., Any], error: InvalidInputError) -> Problem:
+    parameters = ", ".join(task.signature.names) or "none"
+    return Problem(2, str(error), f"nothing was stored; parameters of {task.name}: {parameters}", "perdure tasks")
+
+

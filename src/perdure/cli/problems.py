@@ -1,0 +1,103 @@
+"""Errors as three lines: what, why, what to type next. And their exit codes.
+
+A traceback is for bugs of ours: it is printed only for an error that no row of the table knows.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable
+from typing import Any, Final
+
+import click
+
+from perdure.cli.text import json_text, safe_text
+from perdure.errors import (
+    ConfigurationError,
+    ExecutionError,
+    ExecutionNotFoundError,
+    IdempotencyConflictError,
+    InvalidInputError,
+    InvalidQueryError,
+    NotSerializableError,
+    PayloadTooLargeError,
+    PerdureError,
+    StorageError,
+    TaskNotFoundError,
+)
+
+FIELDS: Final = "status task queue tag error waiting parent root state since id"
+
+
+class Problem(click.ClickException):
+    """What went wrong, why, and what to type next."""
+
+    def __init__(self, exit_code: int, what: str, why: str = "", following: str = "") -> None:
+        super().__init__(what)
+        self.exit_code, self.why, self.following = exit_code, why, following
+
+    def tell(self, as_json: bool) -> None:
+        """Writes it to the error stream."""
+        if as_json:
+            given = {"error": self.message, "why": self.why, "next": self.following, "exit": self.exit_code}
+            click.echo(json_text({name: value for name, value in given.items() if value != ""}), err=True)
+            return
+        click.secho(f"✗ {safe_text(self.message)}", fg="red", bold=True, err=True)
+        for word, text in (("why: ", self.why), ("next:", self.following)):
+            if text:
+                click.echo(f"  {word} {safe_text(text)}", err=True)
+
+
+def told(error: Exception, as_json: bool) -> int:
+    """Tells of any error and answers the exit code."""
+    problem = problem_of(error)
+    if problem is None:
+        traceback.print_exception(error)
+        click.secho("✗ this is a bug in perdure; please report it with the lines above", fg="red", err=True)
+        return 70
+    problem.tell(as_json)
+    return problem.exit_code
+
+
+def problem_of(error: Exception) -> Problem | None:
+    """The problem that an error of ours means; `None` for a stranger."""
+    if isinstance(error, Problem):
+        return error
+    if isinstance(error, click.ClickException):
+        return Problem(error.exit_code, error.format_message())
+    for kind, make in TABLE:
+        if isinstance(error, kind):
+            return make(error)
+    return None
+
+
+def _storage(error: Exception) -> Problem:
+    text = str(error)
+    if "schema" in text or "migration" in text:
+        return Problem(3, "the store's schema does not fit this perdure", text, "perdure migrate --status")
+    return Problem(5, "the store cannot be used", text, "perdure doctor")
+
+
+def _conflict(error: Exception) -> Problem:
+    owner = getattr(error, "execution_id", "")
+    return Problem(3, str(error), "an id or key means one task with one input", f"perdure show {owner}" if owner else "")
+
+
+def _query(error: Exception) -> Problem:
+    return Problem(2, str(error), f"a query is field:value …, with fields {FIELDS}", "perdure list status:failed")
+
+
+TABLE: Final[list[tuple[type[Exception], Callable[[Any], Problem]]]] = [
+    (ExecutionNotFoundError, lambda error: Problem(4, str(error), "never enqueued here, or pruned", "perdure list")),
+    (TaskNotFoundError, lambda error: Problem(4, str(error), "", "perdure tasks")),
+    (InvalidQueryError, _query),
+    (InvalidInputError, lambda error: Problem(2, str(error), "nothing was stored", "perdure tasks")),
+    (NotSerializableError, lambda error: Problem(2, str(error))),
+    (PayloadTooLargeError, lambda error: Problem(2, str(error))),
+    (IdempotencyConflictError, _conflict),
+    (ExecutionError, lambda error: Problem(1, str(error), "", f"perdure show {error.execution_id}")),
+    (StorageError, _storage),
+    (ConfigurationError, lambda error: Problem(3, str(error))),
+    (PerdureError, lambda error: Problem(1, str(error))),
+]
+

@@ -1,0 +1,57 @@
+"""`signal` sends a value that an execution waits for; `fork` makes a copy that goes on from one of its entries."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from perdure.app import Perdure
+from perdure.cli.completing import execution_ids
+from perdure.cli.screen import print_json, say, styled
+from perdure.cli.text import safe_text
+from perdure.cli.values import json_of
+from perdure.cli.where import Where, shared
+
+
+@click.command()
+@click.argument("id", shell_complete=execution_ids)
+@click.argument("name")
+@click.argument("value", default="null", metavar="[JSON | -]")
+@click.option("--text", is_flag=True, help="VALUE is a plain text, not JSON.")
+@shared()
+def signal(where: Where, id: str, name: str, value: str, text: bool) -> None:
+    """Send execution ID a value under NAME; it is kept until the execution asks for it."""
+    sent = value if text else json_of(value, "the value")
+
+    async def send(app: Perdure) -> str:
+        handle = app.handle(id)
+        await handle.signal(name, sent)
+        return await handle.status()
+
+    status = where.read(send)
+    if where.json:
+        print_json({"id": id, "signal": name, "status": status})
+        return
+    say(styled("sent", "green"), f"  {name} to {id}, which is {status}")
+    if status in ("completed", "failed", "timed_out", "cancelled"):
+        say(styled("nobody will take it: the execution is settled", "yellow"), error=True)
+
+
+@click.command()
+@click.argument("id", shell_complete=execution_ids)
+@click.option("--from", "from_activity", metavar="KEY", help="Keep what was recorded before this entry (key or name).")
+@click.option("--input", "typed", metavar="JSON", help="Another input: an object of arguments by name.")
+@shared()
+def fork(where: Where, id: str, from_activity: str | None, typed: str | None) -> None:
+    """Start a copy of execution ID and print the copy's id.
+
+    With --from it has what was recorded before that entry, and goes on from there; without, it starts afresh.
+    """
+    given: Any = None if typed is None else json_of(typed, "the input")
+
+    async def copy(app: Perdure) -> str:
+        return (await app.handle(id).fork(from_activity=from_activity, input=given)).id
+
+    copied = where.read(copy, natural=False)
+    print_json({"id": copied, "forked_from": id}) if where.json else click.echo(safe_text(copied))

@@ -1,0 +1,103 @@
+"""`worker`: a process, or several, that run an app's tasks until told to go."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import threading
+from datetime import timedelta
+from typing import Final
+
+import click
+
+from perdure.app import Perdure
+from perdure.cli import logs
+from perdure.cli.completing import queues
+from perdure.cli.screen import say, styled
+from perdure.cli.supervisor import PARENT, Supervisor, parent_gone, worker_command
+from perdure.cli.text import plural, safe_text, span
+from perdure.cli.values import DURATION
+from perdure.cli.where import Where, shared
+from perdure.storage.opening import without_password
+
+USER_THREADS: Final = ("perdure-body", "perdure-activity")
+
+
+@click.command()
+@click.argument("app", required=False, metavar="[MODULE:OBJECT]")
+@click.option("--processes", type=click.IntRange(1, 256), default=1, show_default=True, help="How many processes.")
+@click.option("--concurrency", type=click.IntRange(1, 100_000), help="Executions at once in each; default the app's.")
+@click.option("--queue", "names", metavar="NAME", multiple=True, shell_complete=queues, help="Serve it; repeatable.")
+@click.option("--drain", type=DURATION, help="How long running bodies may go on after the first signal.")
+@click.option("--quiet", "-q", is_flag=True, help="Warnings and errors only.")
+@shared(json=False)
+def worker(
+    where: Where, app: str | None, processes: int, concurrency: int | None, names: tuple[str, ...],
+    drain: timedelta | None, quiet: bool,
+) -> int:  # fmt: skip
+    """Run the app's tasks until SIGTERM or ^C.
+
+    The first signal drains: no new work, what runs may finish. The second stops: bodies are interrupted, and go on elsewhere.
+    """
+    where.app_name = app or where.app_name
+    found = where.app()
+    given = {"concurrency": concurrency, "queues": list(names) or None, "drain": drain}
+    service = found.worker(**given)  # pyright: ignore[reportArgumentType]
+    child = PARENT in os.environ
+    logs.to_stderr(quiet=quiet, process=child)
+    if not quiet and not child:
+        _print_banner(found, processes, concurrency, names, drain)
+    if processes > 1:
+        command = worker_command(where.named or "", *_options(where, concurrency, names, drain, quiet))
+        return asyncio.run(_supervised(command, processes))
+
+    async def run() -> None:
+        parent_gone(service.stop)
+        await service.run()
+
+    asyncio.run(run())
+    return _left(130 if service.hurried else 0)
+
+
+async def _supervised(command: list[str], processes: int) -> int:
+    return await Supervisor(command, processes, lambda text: say(styled(text, "dim"), error=True)).run()
+
+
+def _options(
+    where: Where, concurrency: int | None, names: tuple[str, ...], drain: timedelta | None, quiet: bool
+) -> list[str]:
+    given = [("--url", where.url), ("--concurrency", concurrency), *(("--queue", name) for name in names)]
+    given.append(("--drain", drain and f"{drain.total_seconds()}s"))
+    return [part for name, value in given if value is not None for part in (name, str(value))] + ["--quiet"] * quiet
+
+
+def _print_banner(
+    app: Perdure, processes: int, concurrency: int | None, names: tuple[str, ...], drain: timedelta | None
+) -> None:
+    settings = app.settings
+    each = f"{concurrency or settings.concurrency} at once"
+    many = f"{plural(processes, 'process', 'processes')}, {each} in each" if processes > 1 else each
+    bound = settings.drain if drain is None else drain.total_seconds()
+    say(styled("perdure worker", "bold"), f" on {without_password(settings.url)}", error=True)
+    say(styled("  queues  ", "dim"), ", ".join(names or settings.queues), styled(f"   {many}", "dim"), error=True)
+    say(styled("  tasks   ", "dim"), safe_text(", ".join(app.tasks) or "none: this worker has nothing to do"), error=True)
+    say(styled(f"  ^C drains for up to {span(bound)}, a second ^C stops", "dim"), error=True)
+
+
+def _left(code: int) -> int:
+    """Ends the process at once where threads still run user code: nobody waits for what cannot be recorded any more."""
+    busy = [thread for thread in threading.enumerate() if thread.name.startswith(USER_THREADS)]
+    if busy and _running_user_code(busy):
+        say(styled(f"{plural(len(busy), 'thread')} of user code left behind", "yellow"), error=True)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    return code
+
+
+def _running_user_code(threads: list[threading.Thread]) -> bool:
+    """Whether any of them is still there after the pools were told to go."""
+    for thread in threads:
+        thread.join(0.2)
+    return any(thread.is_alive() for thread in threads)

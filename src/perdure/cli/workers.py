@@ -1,0 +1,79 @@
+"""`workers`: who works on a store; `workers drain` asks one to take no more work and leave."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import click
+from rich.text import Text
+
+from perdure.app import Perdure
+from perdure.cli.completing import worker_ids
+from perdure.cli.problems import Problem
+from perdure.cli.screen import present, print_json, print_table, say, styled
+from perdure.cli.shapes import worker_shape
+from perdure.cli.text import plural, relative
+from perdure.cli.where import Where, shared
+from perdure.model.execution import WorkerInfo
+
+
+@click.group(invoke_without_command=True)
+@shared()
+def workers(where: Where) -> None:
+    """Show the workers of a store."""
+    ctx = click.get_current_context()
+    if ctx.invoked_subcommand is not None:
+        ctx.obj = {"app": where.app_name, "url": where.url, "json": where.json}
+        return
+    found, unserved = where.read(_read)
+    if where.json:
+        print_json({"workers": [worker_shape(each) for each in found], "unserved": unserved})
+    else:
+        _show(found, unserved)
+
+
+async def _read(app: Perdure) -> tuple[list[WorkerInfo], list[str]]:
+    return await app.workers(), list((await app.stats()).unserved)
+
+
+def _show(found: Sequence[WorkerInfo], unserved: Sequence[str]) -> None:
+    if found:
+        rows = [
+            (
+                each.id, _state(each), f"{each.running}/{each.concurrency}", relative(each.started_at, present()),
+                f"process {each.process} on {each.host}, {plural(len(each.tasks), 'task')}, queues {', '.join(each.queues)}",
+            )
+            for each in found
+        ]  # fmt: skip
+        print_table(("id", "state", "busy", "started", ""), rows)
+    else:
+        say("no worker is running", styled("   (perdure worker --app module:app)", "dim"))
+    for task in unserved:
+        say(styled("! ", "yellow"), f"task {task} has open executions and no live worker")
+
+
+def _state(worker: WorkerInfo) -> Text:
+    if not worker.alive:
+        return Text("✗ silent", "red")
+    return Text("◌ draining", "yellow") if worker.draining else Text("✓ alive", "green")
+
+
+@workers.command("drain")
+@click.argument("ids", nargs=-1, required=True, metavar="ID …", shell_complete=worker_ids)
+@shared()
+def drain(where: Where, ids: tuple[str, ...]) -> int:
+    """Ask workers to finish what they run, take no more, and leave."""
+
+    async def ask(app: Perdure) -> list[bool]:
+        return await app.client.store.ask("drain", (list(ids),))
+
+    answers = dict(zip(ids, where.read(ask), strict=True))
+    if where.json:
+        print_json([{"id": id, "draining": known} for id, known in answers.items()])
+    unknown = [id for id, known in answers.items() if not known]
+    for id in () if where.json else answers:
+        if answers[id]:
+            say(id, styled("  is asked to drain", "green"))
+    if unknown:
+        raise Problem(4, f"there is no worker {', '.join(unknown)}", "it left already, or its id is another", "perdure workers")
+    return 0

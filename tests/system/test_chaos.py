@@ -1,0 +1,187 @@
+"""Real workers on one SQLite file, killed with SIGKILL again and again: nothing is lost, nothing recorded runs again, and
+every invariant holds after each kill. The effect log is written by the bodies themselves, not by the engine."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from perdure import ExecutionFailedError, Handle, Perdure
+from perdure.clock import SystemClock
+from perdure.storage.check import check
+from tests.system import chaos_program as program
+
+KILLS = 200
+WORKERS = 3
+
+
+class Nursery:
+    """Forks workers from a process that has everything imported, and kills them."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self._process = process
+        self.workers: list[int] = []
+
+    def spawn(self) -> int:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write("spawn\n")
+        self._process.stdin.flush()
+        self.workers.append(int(self._process.stdout.readline()))
+        return self.workers[-1]
+
+    def kill(self, worker: int) -> None:
+        os.kill(worker, signal.SIGKILL)
+        self.workers.remove(worker)
+
+
+@contextmanager
+def nursery(folder: Path, lease: float) -> Iterator[Nursery]:
+    arguments = [str(folder / "jobs.db"), str(folder / "effects"), str(lease)]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    with subprocess.Popen(
+        [sys.executable, "-m", "tests.system.chaos_program", *arguments],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment,
+    ) as process:  # fmt: skip
+        made = Nursery(process)
+        try:
+            yield made
+        finally:
+            for worker in made.workers:
+                os.kill(worker, signal.SIGKILL)
+            process.kill()
+
+
+async def enqueue(app: Perdure, rounds: int) -> dict[str, tuple[Handle[int], int]]:
+    """Work of every kind with the result that it must come to."""
+    expected: dict[str, tuple[Handle[int], int]] = {}
+    for number in range(rounds):
+        made = [
+            (await app.enqueue(program.chain.call(12)), 132),
+            (await app.enqueue(program.fan.call(6)), 36),
+            (await app.enqueue(program.sleeper.call(number)), number * 3),
+            (await app.enqueue(program.asker.call(number)), number * 2 + 5),
+        ]
+        await made[3][0].signal("number", 5)
+        expected |= {handle.id: (handle, result) for handle, result in made}
+    return expected
+
+
+def broken(app: Perdure) -> list[object]:
+    """What the checker finds wrong at this moment; writers wait while it reads."""
+    storage = app.opened.store.storage
+    with storage.transaction():
+        return list(check(storage, now=SystemClock().now()))
+
+
+async def begun_after_record(app: Perdure, effects: Path) -> list[str]:
+    """Bodies that began although their result was recorded already."""
+    begun: dict[tuple[str, str], int] = {}
+    for line in effects.read_text().splitlines():
+        execution_id, what, moment = line.split()
+        begun[execution_id, what] = max(begun.get((execution_id, what), 0), int(moment))
+    wrong: list[str] = []
+    for execution_id in {execution_id for execution_id, _ in begun}:
+        for entry in await app.handle(execution_id).activities():
+            if entry.kind == "activity" and entry.outcome == "recorded":
+                number = entry.value // 2 if entry.name == "double" else entry.value  # type: ignore[operator]
+                last = begun[execution_id, f"{entry.name}({number})"]
+                if last > entry.recorded_at.timestamp() * 1000 + 1:
+                    wrong.append(f"{execution_id} {entry.key}")
+    return wrong
+
+
+@pytest.mark.timeout(600)
+async def test_two_hundred_kills_lose_and_repeat_nothing(tmp_path: Path) -> None:
+    chance = random.Random(7)
+    app = program.make_app(str(tmp_path / "jobs.db"), lease=15)
+    async with app.connect():
+        with nursery(tmp_path, 15) as workers:
+            expected = await enqueue(app, 5)
+            for _ in range(WORKERS):
+                workers.spawn()
+            kills = 0
+            while kills < KILLS:
+                await asyncio.sleep(chance.uniform(0.01, 0.12))
+                workers.kill(chance.choice(workers.workers))
+                kills += 1
+                assert broken(app) == []
+                workers.spawn()
+                if await app.count("-status:completed") < 8:
+                    expected |= await enqueue(app, 2)
+            for handle, result in expected.values():
+                assert await handle.result(timeout=120) == result
+        assert broken(app) == []
+        assert await app.count() == await app.count("status:completed")
+        interrupted = sum(row.token > 1 for row in app.opened.store.storage.get(list(expected)) if row)
+        assert interrupted > 20
+        assert await begun_after_record(app, tmp_path / "effects") == []
+
+
+@pytest.mark.timeout(120)
+async def test_work_of_a_killed_worker_goes_on_within_three_seconds(tmp_path: Path) -> None:
+    app = program.make_app(str(tmp_path / "jobs.db"), lease=60)
+    async with app.connect():
+        with nursery(tmp_path, 60) as workers:
+            victim = workers.spawn()
+            handle = await app.enqueue(program.chain.call(400))
+            while not await handle.activities():
+                await asyncio.sleep(0.01)
+            workers.kill(victim)
+            before = len(await handle.activities())
+            workers.spawn()
+            clock = SystemClock()
+            killed = clock.monotonic()
+            while len(await handle.activities()) <= before:
+                await asyncio.sleep(0.01)
+            assert clock.monotonic() - killed < 3
+            assert await handle.result(timeout=60) == 400 * 399
+
+
+@pytest.mark.timeout(120)
+async def test_a_stopped_worker_that_wakes_up_changes_nothing_it_no_longer_owns(tmp_path: Path) -> None:
+    app = program.make_app(str(tmp_path / "jobs.db"), lease=1)
+    async with app.connect():
+        with nursery(tmp_path, 1) as workers:
+            zombie = workers.spawn()
+            handle = await app.enqueue(program.chain.call(300))
+            while not await handle.activities():
+                await asyncio.sleep(0.01)
+            os.kill(zombie, signal.SIGSTOP)
+            workers.spawn()
+            assert await handle.result(timeout=60) == 300 * 299
+            os.kill(zombie, signal.SIGCONT)
+            await asyncio.sleep(1.5)
+            assert await handle.result() == 300 * 299
+            assert (await handle.execution()).crashes == 0
+            again = await app.enqueue(program.chain.call(5))
+            assert await again.result(timeout=30) == 20
+        assert broken(app) == []
+
+
+@pytest.mark.timeout(120)
+async def test_a_task_that_kills_its_worker_each_time_is_failed(tmp_path: Path) -> None:
+    app = program.make_app(str(tmp_path / "jobs.db"), lease=15)
+    async with app.connect():
+        with nursery(tmp_path, 15) as workers:
+            handle = await app.enqueue(program.poison.call())
+            neighbour = await app.enqueue(program.chain.call(50))
+            for _ in range(8):
+                workers.spawn()
+                await asyncio.sleep(0.6)
+            with pytest.raises(ExecutionFailedError) as caught:
+                await handle.result(timeout=30)
+            assert caught.value.failure is not None
+            assert caught.value.failure.kind == "worker_lost"
+            workers.spawn()
+            assert await neighbour.result(timeout=30) == 50 * 49
+        assert broken(app) == []
