@@ -190,6 +190,8 @@ async def _once(verbs: Verbs, plan: Plan, attempt: int) -> Any:
             return await plan.invoke()
         async with Timeout(verbs.host.clock, limit):
             return await plan.invoke()
+    except SystemExit as error:  # in a branch, an exit would leave asyncio and end the worker
+        raise RuntimeError(f"activity {plan.name} called exit({error.code})") from error
     finally:
         current.reset(token)
 

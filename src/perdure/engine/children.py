@@ -54,7 +54,8 @@ async def spawn(verbs: Verbs, call: Call[Any], slot: str) -> Child:
     await driver.ready()
     child = met_child(verbs, call, slot)
     if child is None:
-        child = start_child(verbs, await call.prepared(), slot)
+        prepared = await call.prepared()
+        child = met_child(verbs, call, slot) or start_child(verbs, prepared, slot)  # another branch was quicker
         await driver.flushed()
     return driver.ledger.child(slot) or child
 
@@ -99,7 +100,8 @@ def start_child(verbs: Verbs, call: Call[Any], slot: str) -> Child:
     )  # fmt: skip
     child = Child(child_id, slot, generation, call.task.name, "pending", False, None, None, host.clock.now())
     driver.ledger.meet(child)
-    driver.spawn([spec])
+    driver.outbox.spawns.append(spec)
+    driver.mark_dirty()
     return child
 
 

@@ -17,7 +17,7 @@ import msgspec
 
 from perdure.clock import Duration
 from perdure.codec import TypeCodec, argument_digest, codec_for, decode_failure
-from perdure.engine import mapping, waiting
+from perdure.engine import mapping, progress, waiting
 from perdure.engine.activity import Plan, call_plain, perform
 from perdure.engine.durable import Durable
 from perdure.engine.handle import Handle
@@ -107,7 +107,7 @@ class About:
 
     def progress(self, done: float, total: float | None = None, text: str = "") -> None:
         """Says how far the work is; shown by `watch`, page and command line. Written at most twice a second."""
-        self._verbs.driver.progress(msgspec.json.encode({"done": done, "total": total, "text": text}).decode())
+        progress.note(self._verbs.driver, msgspec.json.encode({"done": done, "total": total, "text": text}).decode())
 
 
 C = TypeVar("C", bound=About)

@@ -24,7 +24,7 @@ from perdure.engine.scope import Scope
 from perdure.engine.timers import Timers
 from perdure.engine.waits import OpenWait, OpenWaits, suspension
 from perdure.errors import JournalDriftError, LeaseLostError
-from perdure.model.records import Claim, Committed, Entry, JournalView, NewExecution, Outcome, Released, Suspended
+from perdure.model.records import Claim, Committed, Entry, JournalView, Outcome, Released, Suspended
 
 Phase = Literal["running", "suspending", "lingering", "unwinding", "ending", "gone"]
 UNWIND_BOUND: Final = 5.0
@@ -120,24 +120,6 @@ class Driver:
             await future
         finally:
             self.idle()
-
-    def spawn(self, specs: list[NewExecution]) -> None:
-        """Adds new executions to the next transition."""
-        self.outbox.spawns.extend(specs)
-        self.mark_dirty()
-
-    def progress(self, text: str) -> None:
-        """Notes progress, from any thread; it is written with the next transition, at the latest after half a second."""
-        self.loop.call_soon_threadsafe(self._note_progress, text)
-
-    def _note_progress(self, text: str) -> None:
-        self.outbox.progress = text
-        if "progress" not in self.timers and not self.unwinding:
-            self.timers.arm("progress", 0.5, self._write_progress)
-
-    def _write_progress(self) -> None:
-        if self.outbox.progress is not None and self.phase == "running":
-            self.mark_dirty()
 
     def mark_dirty(self) -> None:
         """Asks for the outbox to be written with the next batch."""
@@ -260,6 +242,12 @@ class Driver:
         return self._branches.await_other_than(self._waits.tasks if self._waits else ())
 
     # -- going on -----------------------------------------------------------------------------------------------------
+
+    def follows(self, claim: Claim) -> bool:
+        """Whether the body in memory may go on under a new claim: nobody else held the execution in between."""
+        last = self.claim
+        same = (claim.token, claim.generation, claim.attempt) == (last.token + 1, last.generation, last.attempt)
+        return same and self.phase == "lingering"
 
     def resume(self, claim: Claim, view: JournalView) -> None:
         """Goes on with a body that lingered, under a new lease."""

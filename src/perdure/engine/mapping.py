@@ -90,7 +90,7 @@ async def map_items(
     tolerate: float | None,
 ) -> list[Any]:
     """Results in input order; see `Context.map`."""
-    if concurrency is not None and (not isinstance(concurrency, int) or concurrency < 1):  # pyright: ignore[reportUnnecessaryIsInstance]
+    if concurrency is not None and (type(concurrency) is not int or concurrency < 1):
         raise ConfigurationError(f"map concurrency is {concurrency!r}; it must be a whole number from 1")
     outcomes = Outcomes(len(items), tolerate)
     await verbs.ready()
@@ -193,6 +193,6 @@ def _allowed(tolerate: float | None, count: int) -> int:
         raise ConfigurationError(f"map tolerate is {tolerate!r}; it must be a share from 0.0 to 1.0 or a count")
     if isinstance(tolerate, int):
         return tolerate
-    if tolerate > 1:
+    if not tolerate <= 1:
         raise ConfigurationError(f"map tolerate is {tolerate!r}; a share lies between 0.0 and 1.0, a count is an int")
-    return int(tolerate * count)
+    return int(tolerate * count + 1e-9)  # 0.29 * 100 is 28.999…

@@ -197,9 +197,11 @@ class Worker:
                 lingering.unwind()
             self._leave_to_others(claim)
             return
-        if lingering is not None and lingering.phase == "lingering":
-            lingering.resume(claim, view)
-            return
+        if lingering is not None:
+            if lingering.follows(claim):
+                lingering.resume(claim, view)
+                return
+            lingering.unwind()
         self._drivers[claim.id] = begin(self, claim, view, self._context.copy())
 
     def _leave_to_others(self, claim: Claim) -> None:
