@@ -99,8 +99,8 @@ _ELSEWHERE: dict[str, str] = {
     "perdure.model.policy": "Retry Sizes",
     "perdure.registry": "Registry",
 }
-_HOME = dict.fromkeys(__all__, "perdure.errors")
-_HOME |= {name: module for module, names in _ELSEWHERE.items() for name in names.split()}
+_found = {name: module for module, names in _ELSEWHERE.items() for name in names.split()}
+_HOME = dict.fromkeys(__all__, "perdure.errors") | _found
 
 
 def __getattr__(name: str) -> Any:

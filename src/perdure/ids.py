@@ -51,6 +51,11 @@ def derived_random(parent: str, key: str) -> random.Random:
     return random.Random(int.from_bytes(blake2b(f"{parent}\x1f{key}".encode(), digest_size=16).digest(), "big"))
 
 
+def seeded(seed: int | str) -> random.Random:
+    """A repeatable source of randomness, for simulations and generated tests."""
+    return random.Random(seed)
+
+
 def _is_hex(text: str) -> bool:
     return all(character in "0123456789abcdef" for character in text)
 

@@ -53,7 +53,7 @@ def test_memory_against_itself() -> None:
 
 
 def test_sqlite_in_memory() -> None:
-    hold(against(lambda: SQLiteStorage(":memory:")), 150, COMMON)
+    hold(against(lambda: SQLiteStorage(":memory:")), 100, COMMON)
 
 
 def test_sqlite_in_a_file_that_is_reopened(tmp_path: Path) -> None:

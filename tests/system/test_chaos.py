@@ -116,8 +116,8 @@ async def test_two_hundred_kills_lose_and_repeat_nothing(tmp_path: Path) -> None
                 kills += 1
                 assert broken(app) == []
                 workers.spawn()
-                if await app.count("-status:completed") < 8:
-                    expected |= await enqueue(app, 2)
+                if await app.count("-status:completed") < 24:
+                    expected |= await enqueue(app, 4)
             for handle, result in expected.values():
                 assert await handle.result(timeout=120) == result
         assert broken(app) == []

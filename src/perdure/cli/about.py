@@ -6,8 +6,8 @@ import click
 from click.shell_completion import get_completion_class
 
 from perdure.app import package_version
-from perdure.cli.where import Where, shared
 from perdure.cli.screen import print_json
+from perdure.cli.where import Where, shared
 from perdure.extras import load
 
 HOMES = {

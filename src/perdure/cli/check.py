@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import Any, Final
+from typing import Final
 
 import click
 
 from perdure.app import Perdure
+from perdure.cli.paging import OPEN, journals, pages
 from perdure.cli.screen import print_json, say, styled
 from perdure.cli.text import plural
 from perdure.cli.where import Where, shared
+from perdure.codec import Payloads
 from perdure.engine.compatibility import problems
-from perdure.model.query import parse
 from perdure.model.records import Row
 from perdure.registry import Names
 
-OPEN: Final = "-status:completed,failed,timed_out,cancelled"
-BITE: Final = 200
 NAMED: Final = 3
 
 Findings = list[tuple[Row, list[str]]]
@@ -46,21 +45,14 @@ def check(where: Where, app: str | None) -> int:
     return 1 if findings else 0
 
 
-async def _look(app: Perdure, names: Names, payloads: Any) -> tuple[int, Findings]:
-    query, now, store = parse(OPEN), app.parts.clock.now(), app.client.store
-    count, after, findings = 0, None, Findings()
-    while True:
-        cursor = after
-        page = await store.read(lambda storage: storage.search(query, "oldest", BITE, cursor, now))
-        ids = [row.id for row in page.rows]
-        views = await store.read(lambda storage: storage.journal(ids)) if ids else []
-        count += len(ids)
-        for row, view in zip(page.rows, views, strict=True):
+async def _look(app: Perdure, names: Names, payloads: Payloads) -> tuple[int, Findings]:
+    count, findings = 0, Findings()
+    async for rows in pages(app, OPEN):
+        count += len(rows)
+        for row, view in zip(rows, await journals(app, rows), strict=True):
             if said := problems(names, payloads, row, view):
                 findings.append((row, said))
-        after = page.after
-        if after is None:
-            return count, findings
+    return count, findings
 
 
 def _shape(row: Row, said: list[str]) -> dict[str, object]:
@@ -69,7 +61,12 @@ def _shape(row: Row, said: list[str]) -> dict[str, object]:
 
 def _show(count: int, findings: Findings) -> None:
     if not findings:
-        say(styled("✓ ", "green"), f"{plural(count, 'open execution')} fit this code" if count != 1 else "the one open execution fits this code")
+        say(
+            styled("✓ ", "green"),
+            f"{plural(count, 'open execution')} fit this code"
+            if count != 1
+            else "the one open execution fits this code",
+        )
         return
     by_problem: dict[tuple[str, str], list[Row]] = defaultdict(list)
     for row, said in findings:

@@ -37,7 +37,7 @@ def _fitting(items: list[CompletionItem], begun: str) -> list[CompletionItem]:
     return [item for item in items if item.value.startswith(begun) and not UNSAFE.search(item.value)]
 
 
-def task_names(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+def task_names(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Names of the app's tasks, with the first line of what they say; without an app, of tasks in the store."""
     try:
         found = [CompletionItem(name, help=first_line(task.fn)) for name, task in _where(ctx).app().tasks.items()]
@@ -50,7 +50,7 @@ async def _stored_tasks(app: Perdure) -> list[CompletionItem]:
     return [CompletionItem(name) for name in sorted({task.task_name for task in (await app.stats()).tasks})]
 
 
-def execution_ids(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+def execution_ids(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Ids of the newest executions, with task and status."""
 
     async def newest(app: Perdure) -> list[CompletionItem]:
@@ -66,7 +66,7 @@ def _narrowed(ctx: click.Context) -> str:
     return {"cancel": f"-status:{settled}", "signal": f"-status:{settled}"}.get(ctx.info_name or "", "")
 
 
-def queues(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+def queues(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Queues that the store knows."""
 
     async def known(app: Perdure) -> list[CompletionItem]:
@@ -77,7 +77,7 @@ def queues(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[
     return _fitting(_read(ctx, known), incomplete)
 
 
-def worker_ids(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+def worker_ids(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Ids of workers, with host and process."""
 
     async def known(app: Perdure) -> list[CompletionItem]:
@@ -86,11 +86,11 @@ def worker_ids(ctx: click.Context, param: click.Parameter, incomplete: str) -> l
     return _fitting(_read(ctx, known), incomplete)
 
 
-def query_words(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+def query_words(_ctx: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Fields of the query language, and after `status:` the statuses."""
     if incomplete.startswith("status:"):
-        before, _, last = incomplete.rpartition(",") if "," in incomplete else ("status:", "", incomplete[7:])
-        glue = f"{before}," if "," in incomplete else before
+        done, comma, last = incomplete.removeprefix("status:").rpartition(",")
+        glue = f"status:{done}{comma}"
         return [CompletionItem(glue + status) for status in STATUSES if status.startswith(last)]
     return [CompletionItem(f"{field}:", type="nospace") for field in FIELDS if field.startswith(incomplete)]
 

@@ -36,7 +36,9 @@ class Held(NamedTuple):
 
 
 @click.command()
-@click.option("--check-invariants", is_flag=True, help="Read everything and check the store's promises. Slow when large.")
+@click.option(
+    "--check-invariants", is_flag=True, help="Read everything and check the store's promises. Slow when large."
+)
 @shared()
 def doctor(where: Where, check_invariants: bool) -> int:
     """Examine the store: versions, files, locks, schema, workers, leases, clock. Exit 1 if something is wrong."""
@@ -78,7 +80,9 @@ def _schema(schema: inspection.Schema) -> Finding:
         detail = f"version {schema.version}; {plural(len(schema.pending), 'migration')} pending"
         return Finding("bad", "schema", detail, "perdure migrate")
     if schema.version > schema.known:
-        return Finding("warn", "schema", f"version {schema.version}, one newer than this perdure", "upgrade perdure soon")
+        return Finding(
+            "warn", "schema", f"version {schema.version}, one newer than this perdure", "upgrade perdure soon"
+        )
     return Finding("ok", "schema", f"version {schema.version}, up to date")
 
 
@@ -101,13 +105,21 @@ def _contents(held: Held) -> Iterator[Finding]:
     silent = [worker for worker in held.workers if not worker.alive]
     yield Finding("ok", "workers", f"{plural(len(alive), 'worker')} alive")
     if silent:
-        yield Finding("warn", "workers", f"{plural(len(silent), 'worker')} silent", "a live worker takes their work over")
+        yield Finding(
+            "warn", "workers", f"{plural(len(silent), 'worker')} silent", "a live worker takes their work over"
+        )
     for task in held.stats.unserved:
         detail = f"task {task} has open executions and no live worker"
         yield Finding("warn", "tasks", detail, f"perdure worker --app module:app, with an app that declares {task}")
     for each in held.stats.tasks:
-        if each.oldest_due is not None and (now - each.oldest_due).total_seconds() > 60 and each.task_name not in held.stats.unserved:
-            detail = f"task {each.task_name} in queue {each.queue} waits for a slot since {relative(each.oldest_due, now)}"
+        if (
+            each.oldest_due is not None
+            and (now - each.oldest_due).total_seconds() > 60
+            and each.task_name not in held.stats.unserved
+        ):
+            detail = (
+                f"task {each.task_name} in queue {each.queue} waits for a slot since {relative(each.oldest_due, now)}"
+            )
             yield Finding("warn", "backlog", detail, "more workers, or --concurrency")
     yield _leases(held)
     yield _clock(held)
@@ -135,5 +147,3 @@ async def _invariants(app: Perdure) -> list[Finding]:
     found = sorted(once & set(await store.read(lambda storage: violations(storage)))) if once else []
     shown: list[Any] = [Finding("bad", "invariants", str(each), "report it, with this line") for each in found[:SHOWN]]
     return shown or [Finding("ok", "invariants", "all hold")]
-
-

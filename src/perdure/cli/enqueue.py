@@ -13,7 +13,7 @@ from perdure.cli.problems import Problem
 from perdure.cli.screen import console, print_json, say, styled
 from perdure.cli.shapes import execution_shape
 from perdure.cli.text import safe_text
-from perdure.cli.values import DURATION, MOMENT, TAG, arguments_of, check_names, pairs
+from perdure.cli.values import arguments_of, check_names, duration_typed, moment_typed, tag_typed
 from perdure.cli.where import Where, shared
 from perdure.engine.task import Task
 from perdure.errors import InvalidInputError
@@ -25,9 +25,17 @@ from perdure.errors import InvalidInputError
 @click.option("--wait", is_flag=True, help="Wait for the result and print it; exit 1 if it did not complete.")
 @click.option("--id", "id_", metavar="ID", help="An id of your own: enqueuing it again starts nothing twice.")
 @click.option("--key", metavar="KEY", help="An idempotency key, unique per task.")
-@click.option("--tag", "tags", type=TAG, multiple=True, help="A tag; may be repeated.")
-@click.option("--at", "start_at", type=MOMENT, help="Not before this moment (ISO 8601, local time without offset).")
-@click.option("--in", "delay", type=DURATION, help="Not before this time has passed: 90s, 30m, 2h, 30d.")
+@click.option("--tag", "tags", type=tag_typed, metavar="KEY=VALUE", multiple=True, help="A tag; may be repeated.")
+@click.option(
+    "--at",
+    "start_at",
+    type=moment_typed,
+    metavar="TIME",
+    help="Not before this moment (ISO 8601, local time without offset).",
+)
+@click.option(
+    "--in", "delay", type=duration_typed, metavar="DURATION", help="Not before this time has passed: 90s, 30m, 2h, 30d."
+)
 @click.option("--queue", metavar="NAME", shell_complete=queues, help="The queue, in place of the task's own.")
 @click.option("--priority", type=int, help="Lower runs first; default the task's own.")
 @shared()
@@ -59,7 +67,7 @@ def _with_options(task: Task[..., Any], given: dict[str, Any]) -> Task[..., Any]
     if start_at is not None and delay is not None:
         raise click.UsageError("--at and --in exclude each other")
     named = {
-        "id": given["id_"], "idempotency_key": given["key"], "tags": pairs(given["tags"]) or None,
+        "id": given["id_"], "idempotency_key": given["key"], "tags": dict(given["tags"]) or None,
         "start_at": start_at, "start_delay": delay, "queue": given["queue"], "priority": given["priority"],
     }  # fmt: skip
     return task.options(**{name: value for name, value in named.items() if value is not None})  # type: ignore[typeddict-item]
@@ -111,5 +119,3 @@ class _Nobody:
 def _misfit(task: Task[..., Any], error: InvalidInputError) -> Problem:
     parameters = ", ".join(task.signature.names) or "none"
     return Problem(2, str(error), f"nothing was stored; parameters of {task.name}: {parameters}", "perdure tasks")
-
-

@@ -45,11 +45,15 @@ def list_(where: Where, query: tuple[str, ...], limit: int, after: str | None, o
 
 def _show(page: Page[Execution[Any]], query: str, read: Any) -> None:
     if not page.items:
-        say("nothing fits" if query else "no executions yet", styled("   (perdure enqueue TASK …)" if not query else "", "dim"))
+        say(
+            "nothing fits" if query else "no executions yet",
+            styled("   (perdure enqueue TASK …)" if not query else "", "dim"),
+        )
         return
     rows = [summary(each) for each in page.items]
     print_table(("id", "task", "status", "created", "took", ""), rows, right=("took",))
     if page.after is not None:
+
         async def counted(app: Perdure) -> int:
             return await app.count(query)
 

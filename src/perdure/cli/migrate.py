@@ -29,7 +29,9 @@ def migrate(where: Where, sql: bool, status: bool, check: bool) -> int:
             return _print_script(inspection.script(storage))
         schema = inspection.schema(storage)
         if schema is None:
-            raise Problem(3, "this store has no schema of ours", f"{without_password(app.settings.url)} looks after itself")
+            raise Problem(
+                3, "this store has no schema of ours", f"{without_password(app.settings.url)} looks after itself"
+            )
         if status or check:
             return _say_status(where, schema, check)
         version = storage.migrate(SystemClock().now())
@@ -68,5 +70,3 @@ def _say_done(where: Where, before: inspection.Schema, version: int, url: str) -
     for name in before.pending:
         say(styled("applied  ", "green"), name)
     say(f"{url} has schema version {version}", styled("" if before.pending else ", nothing to do", "dim"))
-
-

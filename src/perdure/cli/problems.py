@@ -34,12 +34,12 @@ class Problem(click.ClickException):
 
     def __init__(self, exit_code: int, what: str, why: str = "", following: str = "") -> None:
         super().__init__(what)
-        self.exit_code, self.why, self.following = exit_code, why, following
+        self.code, self.why, self.following = exit_code, why, following
 
     def tell(self, as_json: bool) -> None:
         """Writes it to the error stream."""
         if as_json:
-            given = {"error": self.message, "why": self.why, "next": self.following, "exit": self.exit_code}
+            given = {"error": self.message, "why": self.why, "next": self.following, "exit": self.code}
             click.echo(json_text({name: value for name, value in given.items() if value != ""}), err=True)
             return
         click.secho(f"✗ {safe_text(self.message)}", fg="red", bold=True, err=True)
@@ -56,7 +56,7 @@ def told(error: Exception, as_json: bool) -> int:
         click.secho("✗ this is a bug in perdure; please report it with the lines above", fg="red", err=True)
         return 70
     problem.tell(as_json)
-    return problem.exit_code
+    return problem.code
 
 
 def problem_of(error: Exception) -> Problem | None:
@@ -80,7 +80,9 @@ def _storage(error: Exception) -> Problem:
 
 def _conflict(error: Exception) -> Problem:
     owner = getattr(error, "execution_id", "")
-    return Problem(3, str(error), "an id or key means one task with one input", f"perdure show {owner}" if owner else "")
+    return Problem(
+        3, str(error), "an id or key means one task with one input", f"perdure show {owner}" if owner else ""
+    )
 
 
 def _query(error: Exception) -> Problem:
@@ -100,4 +102,3 @@ TABLE: Final[list[tuple[type[Exception], Callable[[Any], Problem]]]] = [
     (ConfigurationError, lambda error: Problem(3, str(error))),
     (PerdureError, lambda error: Problem(1, str(error))),
 ]
-

@@ -4,23 +4,27 @@ from __future__ import annotations
 
 from collections import Counter
 from datetime import timedelta
-from typing import Final
 
 import click
 
 from perdure.app import Perdure
+from perdure.cli.paging import BITE, SETTLED, pages
 from perdure.cli.screen import print_json, say, styled
 from perdure.cli.text import plural
-from perdure.cli.values import DURATION
+from perdure.cli.values import duration_typed
 from perdure.cli.where import Where, shared
 from perdure.clock import SystemClock
-from perdure.model.query import parse
-
-BITE: Final = 1000
+from perdure.model.records import Row
 
 
 @click.command()
-@click.option("--older", type=DURATION, required=True, help="Closed longer ago than this: 30d, 12h, 90m.")
+@click.option(
+    "--older",
+    type=duration_typed,
+    metavar="DURATION",
+    required=True,
+    help="Closed longer ago than this: 30d, 12h, 90m.",
+)
 @click.option("--dry-run", is_flag=True, help="Only say how many it would be.")
 @click.option("--yes", "-y", is_flag=True, help="Do not ask.")
 @shared()
@@ -59,17 +63,14 @@ async def _count(app: Perdure, before: int) -> int:
     """How many executions stand in trees that closed before."""
     sizes: Counter[str] = Counter()
     old: set[str] = set()
-    now, after = SystemClock().now(), None
-    settled = parse("status:completed,failed,timed_out,cancelled")
-    while True:
-        cursor = after
-        found = await app.client.store.read(lambda storage: storage.search(settled, "oldest", BITE, cursor, now))
-        for row in found.rows:
-            sizes[row.root_id] += 1
-            kept = row.closed_at is None or row.parent_id is not None
-            past = row.retention is not None and row.closed_at is not None and row.closed_at + row.retention <= now
-            if not kept and (past or (row.closed_at or 0) < before):
-                old.add(row.id)
-        after = found.after
-        if after is None:
-            return sum(sizes[root] for root in old)
+    now = app.parts.clock.now()
+    async for rows in pages(app, SETTLED):
+        sizes.update(row.root_id for row in rows)
+        old.update(row.id for row in rows if row.parent_id is None and _is_old(row, before, now))
+    return sum(sizes[root] for root in old)
+
+
+def _is_old(row: Row, before: int, now: int) -> bool:
+    if row.closed_at is None:
+        return False
+    return row.closed_at < before or (row.retention is not None and row.closed_at + row.retention <= now)

@@ -63,7 +63,9 @@ async def _branch(app: Perdure, execution: Execution[Any], depth: int = 0) -> Br
     return execution, [await _branch(app, child, depth + 1) for child in children[:WIDE]]
 
 
-def _print_document(found: Execution[Any], reason: Why, entries: list[JournalEntry] | None, tree: Branch | None) -> None:
+def _print_document(
+    found: Execution[Any], reason: Why, entries: list[JournalEntry] | None, tree: Branch | None
+) -> None:
     document = execution_shape(found) | {"why": reason.sentence, "next": reason.following or None}
     if entries is not None:
         document["journal"] = [entry_shape(entry) for entry in entries]

@@ -31,16 +31,14 @@ def selecting(command: Any) -> Any:
 @selecting
 @click.option("--reason", default="", help="Kept with the execution, and shown.")
 @shared()
-def cancel(
-    where: Where, ids: tuple[str, ...], query: str | None, dry_run: bool, yes: bool, reason: str
-) -> int:
+def cancel(where: Where, ids: tuple[str, ...], query: str | None, dry_run: bool, yes: bool, reason: str) -> int:
     """Cancel executions by ID or by --where QUERY, with everything open below them.
 
     What waits is cancelled at once, what runs is asked to stop; what is settled is left alone.
     """
     _check_choice(ids, query)
     if query is not None:
-        return _all(where, query, dry_run, yes, "cancel", lambda app, dry: app.cancel_all(query, dry, reason=reason))
+        return _all(where, dry_run, yes, "cancel", lambda app, dry: app.cancel_all(query, dry, reason=reason))
 
     async def one(app: Perdure, execution_id: str) -> str:
         handle = app.handle(execution_id)
@@ -68,7 +66,7 @@ def retry(where: Where, ids: tuple[str, ...], query: str | None, dry_run: bool, 
     if query is not None:
         if forget is not None:
             raise click.UsageError("--forget goes with ids, not with --where")
-        return _all(where, query, dry_run, yes, "retry", lambda app, dry: app.retry_all(query, dry))
+        return _all(where, dry_run, yes, "retry", lambda app, dry: app.retry_all(query, dry))
 
     async def one(app: Perdure, execution_id: str) -> str:
         if forget is not None:
@@ -88,7 +86,9 @@ async def _forgotten(app: Perdure, execution_id: str, name: str, dry_run: bool) 
     names = sorted({entry.name for entry in entries})
     count = sum(entry.name == name for entry in entries)
     if not count:
-        raise Problem(4, f"execution {execution_id} has no entry named {name!r}", f"names are {', '.join(names) or 'none'}")
+        raise Problem(
+            4, f"execution {execution_id} has no entry named {name!r}", f"names are {', '.join(names) or 'none'}"
+        )
     if dry_run:
         return f"would forget {plural(count, 'entry', 'entries')} and go on"
     if (await handle.status()) in SETTLED:
@@ -114,13 +114,15 @@ def _each(where: Where, ids: tuple[str, ...], act: Act) -> int:
 
     answers = where.read(work)
     if where.json:
-        print_json([{"id": id, "done": done or None, "error": problem and problem.message} for id, done, problem in answers])
+        print_json(
+            [{"id": id, "done": done or None, "error": problem and problem.message} for id, done, problem in answers]
+        )
     for execution_id, done, problem in () if where.json else answers:
         if problem is None:
             say(execution_id, styled(f"  {done}", "green"))
         else:
             problem.tell(False)
-    return max((problem.exit_code for _, _, problem in answers if problem), default=0)
+    return max((problem.code for _, _, problem in answers if problem), default=0)
 
 
 async def _one(app: Perdure, execution_id: str, act: Act) -> tuple[str, str, Problem | None]:
@@ -130,9 +132,7 @@ async def _one(app: Perdure, execution_id: str, act: Act) -> tuple[str, str, Pro
         return execution_id, "", problem_of(error)
 
 
-def _all(
-    where: Where, query: str, dry_run: bool, yes: bool, verb: str, act: Callable[[Perdure, bool], Awaitable[int]]
-) -> int:
+def _all(where: Where, dry_run: bool, yes: bool, verb: str, act: Callable[[Perdure, bool], Awaitable[int]]) -> int:
     count = where.read(lambda app: act(app, True))
     if dry_run or not count:
         print_json({"count": count, "done": False}) if where.json else say(f"would {verb} {plural(count, 'execution')}")
@@ -142,5 +142,7 @@ def _all(
     if not yes:
         click.confirm("go on?", abort=True, err=True)
     done = where.read(lambda app: act(app, False))
-    print_json({"count": done, "done": True}) if where.json else say(styled(f"done: {plural(done, 'execution')}", "green"))
+    print_json({"count": done, "done": True}) if where.json else say(
+        styled(f"done: {plural(done, 'execution')}", "green")
+    )
     return 0

@@ -126,7 +126,8 @@ class Supervisor:
         self._signals += 1
         self._stopping.set()
         if self._signals > 2:
-            return self._brood.send(signal.SIGKILL)
+            self._brood.send(signal.SIGKILL)
+            return
         word = "drain" if self._signals == 1 else "stop"
         self._say(f"{plural(len(self._brood.alive), 'worker process', 'worker processes')} asked to {word}")
         self._brood.send(signal.SIGTERM)

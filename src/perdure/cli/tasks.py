@@ -7,6 +7,7 @@ import inspect
 import os
 from collections.abc import Callable
 from datetime import timedelta
+from types import CodeType
 from typing import Any, NamedTuple
 
 import click
@@ -95,7 +96,7 @@ def _shown(value: object) -> str:
 
 def source_of(function: Callable[..., object]) -> str:
     """`file:line`, relative to the working directory where it is below it."""
-    code = getattr(inspect.unwrap(function), "__code__", None)
+    code: CodeType | None = getattr(inspect.unwrap(function), "__code__", None)
     if code is None:
         return ""
     relative = os.path.relpath(code.co_filename)
@@ -113,5 +114,3 @@ def _show(found: list[Declared]) -> None:
         said += [f"also {', '.join(each.aliases)}" if each.aliases else "", "" if wide else each.source]
         for text in filter(None, said):
             say(" " * 9, styled(safe_text(text), "dim"))
-
-

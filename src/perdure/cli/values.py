@@ -25,51 +25,31 @@ from perdure.model.query import duration
 FORMS = "a JSON object or array, - for standard input, or name=value pairs"
 
 
-class DurationType(click.ParamType):
-    """`90s`, `30m`, `1.5h`, `30d`, `500ms`, or a bare number of seconds."""
-
-    name = "duration"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
-        """The span of time, or a usage error."""
-        if isinstance(value, timedelta):
-            return value
-        try:
-            length = duration(value)
-            return timedelta(seconds=float(value)) if length is None else timedelta(milliseconds=length)
-        except (ValueError, OverflowError):
-            self.fail(f"{value!r} is no duration; write it like 90s, 30m, 2h or 30d", param, ctx)
+def duration_typed(value: str) -> timedelta:
+    """`90s`, `30m`, `1.5h`, `30d`, `500ms`, or a bare number of seconds. Raises `BadParameter`."""
+    try:
+        length = duration(value)
+        return timedelta(seconds=float(value)) if length is None else timedelta(milliseconds=length)
+    except (ValueError, OverflowError):
+        raise click.BadParameter(f"{value!r} is no duration; write it like 90s, 30m, 2h or 30d") from None
 
 
-class MomentType(click.ParamType):
-    """An ISO 8601 moment; without an offset it is local time."""
-
-    name = "moment"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
-        """The moment, or a usage error."""
-        if isinstance(value, datetime):
-            return value
-        try:
-            return datetime.fromisoformat(value).astimezone()
-        except (ValueError, OverflowError):
-            self.fail(f"{value!r} is no moment; write it like 2026-12-24T18:00 or 2026-12-24T18:00+01:00", param, ctx)
+def moment_typed(value: str) -> datetime:
+    """An ISO 8601 moment; without an offset it is local time. Raises `BadParameter`."""
+    try:
+        return datetime.fromisoformat(value).astimezone()
+    except (ValueError, OverflowError):
+        raise click.BadParameter(
+            f"{value!r} is no moment; write it like 2026-12-24T18:00 or 2026-12-24T18:00Z"
+        ) from None
 
 
-class TagType(click.ParamType):
-    """`key=value`."""
-
-    name = "key=value"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str]:
-        """The pair, or a usage error."""
-        key, equals, rest = str(value).partition("=")
-        if not equals or not key:
-            self.fail(f"{value!r} is no tag; write key=value", param, ctx)
-        return key, rest
-
-
-DURATION, MOMENT, TAG = DurationType(), MomentType(), TagType()
+def tag_typed(value: str) -> tuple[str, str]:
+    """`key=value`. Raises `BadParameter`."""
+    key, equals, rest = value.partition("=")
+    if not equals or not key:
+        raise click.BadParameter(f"{value!r} is no tag; write key=value")
+    return key, rest
 
 
 def json_of(text: str, what: str) -> Any:
@@ -96,7 +76,7 @@ def arguments_of(task: Task[..., Any], typed: Sequence[str]) -> tuple[list[objec
         if isinstance(value, list):
             return value, {}  # pyright: ignore[reportUnknownVariableType]
         raise Problem(2, "the input is neither a JSON object nor an array", f"arguments are {FORMS}")
-    return [], {name: value for name, value in (_pair(task, each) for each in typed)}
+    return [], dict(_pair(task, each) for each in typed)
 
 
 def check_names(task: Task[..., Any], named: Mapping[str, object]) -> None:
@@ -109,13 +89,20 @@ def check_names(task: Task[..., Any], named: Mapping[str, object]) -> None:
             near = difflib.get_close_matches(name, task.signature.names, 1)
             hint = f"; did you mean {near[0]!r}?" if near else ""
             known = ", ".join(task.signature.names) or "none"
-            raise Problem(2, f"task {task.name} has no parameter {name!r}{hint}", f"its parameters: {known}", f"perdure tasks {task.name}")
+            raise Problem(
+                2,
+                f"task {task.name} has no parameter {name!r}{hint}",
+                f"its parameters: {known}",
+                f"perdure tasks {task.name}",
+            )
 
 
 def _pair(task: Task[..., Any], typed: str) -> tuple[str, object]:
     name, equals, text = typed.partition("=")
     if not equals or not name.isidentifier():
-        raise Problem(2, f"{typed!r} is no argument", f"arguments are {FORMS}", f"perdure enqueue {task.name} {_shape(task)}")
+        raise Problem(
+            2, f"{typed!r} is no argument", f"arguments are {FORMS}", f"perdure enqueue {task.name} {_shape(task)}"
+        )
     codecs = task.signature.codecs()
     return name, typed_value(codecs[name], text) if name in codecs else _loose(text)
 
@@ -143,8 +130,3 @@ def _loose(text: str) -> object:
         return json.loads(text, parse_constant=_refused)
     except ValueError:
         return text
-
-
-def pairs(tags: Sequence[tuple[str, str]]) -> Mapping[str, str]:
-    """Tags as a mapping; the last of a key holds."""
-    return dict(tags)

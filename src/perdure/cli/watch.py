@@ -6,7 +6,7 @@ with --until-settled until nothing open fits.
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import click
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -93,7 +93,7 @@ class Screen:
         )  # fmt: skip
         self._row: Any = None
 
-    def __enter__(self) -> Screen:
+    def __enter__(self) -> Self:
         self._bar.start()
         return self
 
@@ -104,7 +104,8 @@ class Screen:
         """What was recorded, and where the execution stands if that changed."""
         if self._json:
             document = {"execution": execution_shape(event.execution), "entries": list(map(entry_shape, event.entries))}
-            return print_json(document, line=True)
+            print_json(document, line=True)
+            return
         for entry in event.entries:
             self._line(_entry_line(entry))
         if before is None or before.status != event.execution.status or before.attempt != event.execution.attempt:
@@ -114,7 +115,8 @@ class Screen:
     def execution(self, execution: Execution[Any]) -> None:
         """Where one of many stands now."""
         if self._json:
-            return print_json({"execution": execution_shape(execution)}, line=True)
+            print_json({"execution": execution_shape(execution)}, line=True)
+            return
         line = _execution_line(execution)
         line.append(f"  {safe_text(execution.id)}", "dim")
         self._line(line)
@@ -151,5 +153,3 @@ def _entry_line(entry: JournalEntry) -> Text:
     if entry.outcome == "recorded" and entry.kind in ("activity", "signal", "child"):
         line.append(f"  {safe_text(json_text(plain(entry.value), indent=None), 160)}", "dim")
     return line
-
-

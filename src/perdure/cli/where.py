@@ -89,9 +89,16 @@ def storage_of(app: Perdure) -> Storage:
 
 def _check_usable(storage: Storage, url: str) -> None:
     if inspection.lives_here(storage):
-        raise Problem(3, f"{url} lives inside one process only", "no other process can look into it", "use sqlite:///file.db")
+        raise Problem(
+            3, f"{url} lives inside one process only", "no other process can look into it", "use sqlite:///file.db"
+        )
     if missing := inspection.missing(storage):
-        raise Problem(5, f"there is no store at {url}", f"no file {missing}", "perdure --url sqlite:///other.db …, or start a worker")
+        raise Problem(
+            5,
+            f"there is no store at {url}",
+            f"no file {missing}",
+            "perdure --url sqlite:///other.db …, or start a worker",
+        )
     schema = inspection.schema(storage)
     if schema is not None and schema.pending:
         why = f"its schema has version {schema.version}, this perdure needs {schema.known}"
@@ -132,7 +139,9 @@ def _not_imported(name: str, module: str, attribute: str, error: Exception) -> P
     if isinstance(error, SyntaxError):
         place = f" ({error.filename}:{error.lineno})"
     said = error.msg if isinstance(error, SyntaxError) else error
-    return Problem(3, f"app {name} cannot be imported", f"{type(error).__name__}: {said}{place}", f"python -c 'import {module}'")
+    return Problem(
+        3, f"app {name} cannot be imported", f"{type(error).__name__}: {said}{place}", f"python -c 'import {module}'"
+    )
 
 
 def shared(*, json: bool = True) -> Callable[[F], F]:

@@ -116,5 +116,7 @@ def _unclaimed(execution: Execution[Any], workers: Sequence[WorkerInfo]) -> Why:
         busy = sum(worker.running for worker in willing)
         return Why(f"all {busy} slots of {plural(len(willing), 'worker')} are taken", "perdure workers")
     if execution.crashes >= 2:
-        return Why(f"it lost its worker {execution.crashes} times in a row; such executions run one at a time per worker")
+        return Why(
+            f"it lost its worker {execution.crashes} times in a row; such executions run one at a time per worker"
+        )
     return Why("it is due; a worker takes it at its next look")

@@ -17,7 +17,7 @@ from perdure.cli.completing import queues
 from perdure.cli.screen import say, styled
 from perdure.cli.supervisor import PARENT, Supervisor, parent_gone, worker_command
 from perdure.cli.text import plural, safe_text, span
-from perdure.cli.values import DURATION
+from perdure.cli.values import duration_typed
 from perdure.cli.where import Where, shared
 from perdure.storage.opening import without_password
 
@@ -29,7 +29,9 @@ USER_THREADS: Final = ("perdure-body", "perdure-activity")
 @click.option("--processes", type=click.IntRange(1, 256), default=1, show_default=True, help="How many processes.")
 @click.option("--concurrency", type=click.IntRange(1, 100_000), help="Executions at once in each; default the app's.")
 @click.option("--queue", "names", metavar="NAME", multiple=True, shell_complete=queues, help="Serve it; repeatable.")
-@click.option("--drain", type=DURATION, help="How long running bodies may go on after the first signal.")
+@click.option(
+    "--drain", type=duration_typed, metavar="DURATION", help="How long running bodies may go on after the first signal."
+)
 @click.option("--quiet", "-q", is_flag=True, help="Warnings and errors only.")
 @shared(json=False)
 def worker(
@@ -67,8 +69,9 @@ async def _supervised(command: list[str], processes: int) -> int:
 def _options(
     where: Where, concurrency: int | None, names: tuple[str, ...], drain: timedelta | None, quiet: bool
 ) -> list[str]:
-    given = [("--url", where.url), ("--concurrency", concurrency), *(("--queue", name) for name in names)]
-    given.append(("--drain", drain and f"{drain.total_seconds()}s"))
+    bound = None if drain is None else f"{drain.total_seconds()}s"
+    given = [("--url", where.url), ("--concurrency", concurrency), ("--drain", bound)]
+    given += [("--queue", name) for name in names]
     return [part for name, value in given if value is not None for part in (name, str(value))] + ["--quiet"] * quiet
 
 
@@ -81,7 +84,11 @@ def _print_banner(
     bound = settings.drain if drain is None else drain.total_seconds()
     say(styled("perdure worker", "bold"), f" on {without_password(settings.url)}", error=True)
     say(styled("  queues  ", "dim"), ", ".join(names or settings.queues), styled(f"   {many}", "dim"), error=True)
-    say(styled("  tasks   ", "dim"), safe_text(", ".join(app.tasks) or "none: this worker has nothing to do"), error=True)
+    say(
+        styled("  tasks   ", "dim"),
+        safe_text(", ".join(app.tasks) or "none: this worker has nothing to do"),
+        error=True,
+    )
     say(styled(f"  ^C drains for up to {span(bound)}, a second ^C stops", "dim"), error=True)
 
 

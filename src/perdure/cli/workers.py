@@ -75,5 +75,7 @@ def drain(where: Where, ids: tuple[str, ...]) -> int:
         if answers[id]:
             say(id, styled("  is asked to drain", "green"))
     if unknown:
-        raise Problem(4, f"there is no worker {', '.join(unknown)}", "it left already, or its id is another", "perdure workers")
+        raise Problem(
+            4, f"there is no worker {', '.join(unknown)}", "it left already, or its id is another", "perdure workers"
+        )
     return 0

@@ -105,7 +105,9 @@ def _mode(path: str) -> Finding:
     found = os.stat(path)
     mode = stat.S_IMODE(found.st_mode)
     if mode & 0o077:
-        return Finding("warn", "file mode", f"{mode:03o}: others on this host can read or write it", f"chmod 600 {path}")
+        return Finding(
+            "warn", "file mode", f"{mode:03o}: others on this host can read or write it", f"chmod 600 {path}"
+        )
     return Finding("ok", "file mode", f"{mode:03o}, {found.st_size:,} bytes")
 
 

@@ -7,16 +7,21 @@ has an answer from outside.
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
-from typing import Literal, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 from perdure.clock import SystemClock
 from perdure.engine.context import current_context
 from perdure.errors import NotInExecutionError
 
-VARIABLE = "PERDURE_DEMO_EFFECTS"
+VARIABLE: Final = "PERDURE_DEMO_EFFECTS"
+EACH: Final = "read_file"
+
+Identity = tuple[str, str]
+"""Activity and file."""
 
 
 class Line(NamedTuple):
@@ -29,9 +34,14 @@ class Line(NamedTuple):
     activity: str
     item: str
 
+    @property
+    def identity(self) -> Identity:
+        """Which activity it is: there is one for each file, and one of each other name."""
+        return self.activity, self.item if self.activity == EACH else ""
+
 
 @contextmanager
-def effect(activity: str, item: str) -> Iterator[None]:
+def effect(activity: str, item: str) -> Generator[None]:
     """Notes begin and end of a body, if there is a log."""
     _note("begin", activity, item)
     yield
@@ -42,11 +52,10 @@ def _note(mark: str, activity: str, item: str) -> None:
     path = os.environ.get(VARIABLE)
     if not path:
         return
-    fields = (mark, SystemClock().now(), os.getpid(), _execution(), activity, item)
-    line = "\t".join(str(field).replace("\t", " ").replace("\n", " ") for field in fields) + "\n"
+    line = json.dumps([mark, SystemClock().now(), os.getpid(), _execution(), activity, item]) + "\n"
     descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     try:
-        os.write(descriptor, line.encode("utf-8", "surrogateescape"))
+        os.write(descriptor, line.encode())
     finally:
         os.close(descriptor)
 
@@ -66,7 +75,7 @@ class Log:
         self._offset = 0
         self._rest = b""
         self.lines: list[Line] = []
-        self.ends: set[tuple[str, str]] = set()
+        self.ends: set[Identity] = set()
 
     def more(self) -> int:
         """Takes in new lines of this execution; answers how many activities have ended."""
@@ -79,14 +88,11 @@ class Log:
         self._offset += len(data)
         *whole, self._rest = (self._rest + data).split(b"\n")
         for raw in whole:
-            self._take(raw.decode("utf-8", "surrogateescape").split("\t"))
+            self._take(Line(*json.loads(raw)))
         return len(self.ends)
 
-    def _take(self, fields: list[str]) -> None:
-        if len(fields) != 6 or fields[3] != self._execution:
-            return
-        mark: Literal["begin", "end"] = "begin" if fields[0] == "begin" else "end"
-        line = Line(mark, int(fields[1]), int(fields[2]), fields[3], fields[4], fields[5])
-        self.lines.append(line)
-        if mark == "end":
-            self.ends.add((line.activity, line.item))
+    def _take(self, line: Line) -> None:
+        if line.execution == self._execution:
+            self.lines.append(line)
+            if line.mark == "end":
+                self.ends.add(line.identity)

@@ -12,10 +12,11 @@ import os
 import re
 from collections import Counter
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from perdure import Context, Perdure, Sizes
 from perdure.cli.demo.effects import effect
-from perdure.cli.demo.search import write_index
+from perdure.cli.demo.search import is_text, write_index
 
 app = Perdure(sizes=Sizes(result=1 << 26))
 
@@ -64,7 +65,7 @@ def list_files(folder: str) -> list[str]:
         for place, folders, names in os.walk(folder):
             folders[:] = sorted(name for name in folders if name not in PASSED_OVER and not name.startswith("."))
             paths = [os.path.join(place, name) for name in sorted(names) if not name.startswith(".")]
-            found += [path for path in paths if os.path.isfile(path)]
+            found += [path for path in paths if os.path.isfile(path) and is_text(path)]
         return found
 
 
@@ -73,10 +74,10 @@ def read_file(path: str) -> File:
     """Read one file: its lines, its words, the commonest of them, its hash. It runs in a thread."""
     with effect("read_file", path):
         try:
-            data = b"" if os.path.getsize(path) > LARGEST else open(path, "rb").read()
+            data = Path(path).read_bytes() if os.path.getsize(path) <= LARGEST else None
         except OSError:
             return File(path, skipped="unreadable")
-        if not data and os.path.getsize(path):
+        if data is None:
             return File(path, skipped="huge")
         if b"\0" in data:
             return File(path, skipped="binary")

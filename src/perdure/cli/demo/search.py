@@ -51,23 +51,36 @@ def has_fts5(connection: sqlite3.Connection) -> bool:
     return True
 
 
+def is_text(name: str) -> bool:
+    """Whether a name can be stored: one that is no UTF-8 on disk cannot."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def _texts(paths: Iterable[str]) -> Iterable[tuple[str, str]]:
     for path in paths:
         try:
             with open(path, "rb") as file:
-                yield path.encode("utf-8", "replace").decode(), file.read().decode("utf-8", "replace")
+                yield path, file.read().decode("utf-8", "replace")
         except OSError:
             continue
 
 
 def _write_fts5(connection: sqlite3.Connection, texts: Iterable[tuple[str, str]]) -> None:
-    connection.execute("CREATE VIRTUAL TABLE file USING fts5(path UNINDEXED, body, tokenize = \"unicode61 tokenchars '_'\")")
+    connection.execute(
+        "CREATE VIRTUAL TABLE file USING fts5(path UNINDEXED, body, tokenize = \"unicode61 tokenchars '_'\")"
+    )
     connection.executemany("INSERT INTO file VALUES (?, ?)", texts)
 
 
 def _write_inverted(connection: sqlite3.Connection, texts: Iterable[tuple[str, str]]) -> None:
     connection.execute("CREATE TABLE file (id INTEGER PRIMARY KEY, path TEXT, body TEXT, size INTEGER)")
-    connection.execute("CREATE TABLE posting (word TEXT, file INTEGER, count INTEGER, PRIMARY KEY (word, file)) WITHOUT ROWID")
+    connection.execute(
+        "CREATE TABLE posting (word TEXT, file INTEGER, count INTEGER, PRIMARY KEY (word, file)) WITHOUT ROWID"
+    )
     for number, (path, body) in enumerate(texts, 1):
         words = Counter(WORD.findall(body.lower()))
         connection.execute("INSERT INTO file VALUES (?, ?, ?, ?)", (number, path, body, words.total()))

@@ -28,7 +28,7 @@ from perdure.model.records import (
     Transition,
 )
 from perdure.model.status import UNSUCCESSFUL, Status
-from perdure.storage._sql.draft import HAS_ENTRIES, Draft, Work
+from perdure.storage._sql.draft import COUNTS, HAS_ENTRIES, NEWS, PASS, Draft, Work
 from perdure.storage._sql.insertion import insert
 from perdure.storage._sql.moves import End, Moves
 from perdure.storage._sql.session import Session, Value
@@ -36,6 +36,9 @@ from perdure.storage.settling import cancelled_failure
 
 COMPLETED: Final = Committed(status="completed")
 RUNNING: Final = Committed()
+CANCELLING: Final = Committed(cancelled=True)
+UNKNOWN: Final = ("", "running", None, 0, 0)
+"""What is found of an execution that does not exist."""
 
 
 def check(transitions: Sequence[Transition]) -> None:
@@ -56,38 +59,67 @@ def check(transitions: Sequence[Transition]) -> None:
 
 
 def commit(session: Session, transitions: Sequence[Transition], now: int) -> list[Committed]:
-    """Applies transitions in their order; `check` has let them pass."""
-    alone = _complete_alone(session, transitions, now)
-    rest = [transition for transition in transitions if transition.id not in alone] if alone else transitions
-    if not rest:
-        return [COMPLETED] * len(transitions)
-    answers = iter(_Batch(session, rest, now).apply())
-    return [COMPLETED if transition.id in alone else next(answers) for transition in transitions]
+    """Applies transitions in their order; `check` has let them pass.
 
-
-def _complete_alone(session: Session, transitions: Sequence[Transition], now: int) -> set[str]:
-    """Completes what can be completed without a look at it, and answers the ids."""
-    if any(transition.spawns for transition in transitions):
-        return set()
+    What is alone in its batch and simple (an entry, a completion) needs no look at the rest."""
     counts = Counter(transition.id for transition in transitions)
-    simple = [
-        (transition, transition.outcome.result)
-        for transition in transitions
-        if isinstance(transition.outcome, Completed) and transition.progress is None and counts[transition.id] == 1
-    ]
-    if not simple:
-        return set()
+    spawning = any(transition.spawns for transition in transitions)
+    answers: dict[str, Committed] = {}
+    plain = [each for each in transitions if counts[each.id] == 1 and each.progress is None and not each.spawns]
+    _record_only(session, [each for each in plain if each.outcome is None], answers)
+    if not spawning:
+        _complete_alone(session, [each for each in plain if isinstance(each.outcome, Completed)], answers, now)
+    if len(answers) < len(transitions):
+        rest = [transition for transition in transitions if transition.id not in answers]
+        others = iter(_Batch(session, rest, now).apply())
+        return [answers[each.id] if each.id in answers else next(others) for each in transitions]
+    return [answers[transition.id] for transition in transitions]
+
+
+def _record_only(session: Session, transitions: Sequence[Transition], answers: dict[str, Committed]) -> None:
+    """Adds entries of executions that go on running."""
+    if not transitions:
+        return
+    found = {row[0]: row for row in session.read("look", [transition.id for transition in transitions])}
+    held: list[Transition] = []
+    for transition in transitions:
+        _, status, token, cancelled, _ = found.get(transition.id, UNKNOWN)
+        if status != "running" or token != transition.token:
+            answers[transition.id] = Committed(lost=True, status=status)
+        else:
+            answers[transition.id] = CANCELLING if cancelled else RUNNING
+            held.append(transition)
+    _record(session, held)
+    if fresh := sorted((each.id, each.token) for each in held if each.entries and found[each.id][4]):
+        session.put("proceed", (), fresh)
+
+
+def _complete_alone(
+    session: Session, transitions: Sequence[Transition], answers: dict[str, Committed], now: int
+) -> None:
+    """Completes what can be completed without a look at it: what concerns nobody else."""
+    if not transitions:
+        return
+    _record(session, transitions)
+    rows = sorted((each.id, each.token, _result(each)) for each in transitions)
+    completed = session.complete_alone(now, rows)
+    session.notable = session.notable or bool(completed)
+    answers.update(dict.fromkeys(completed, COMPLETED))
+
+
+def _record(session: Session, transitions: Sequence[Transition]) -> None:
     entries = [
         (transition.id, *msgspec.structs.astuple(entry), transition.token)
-        for transition, _ in simple
+        for transition in transitions
         for entry in transition.entries
     ]
     if entries:
         session.put("record", (), entries)
-    rows: list[tuple[str, int, str]] = sorted((each.id, each.token, result) for each, result in simple)
-    completed = session.complete_alone(now, rows)
-    session.notable = session.notable or bool(completed)
-    return completed
+
+
+def _result(transition: Transition) -> str:
+    assert isinstance(transition.outcome, Completed)
+    return transition.outcome.result
 
 
 class _Batch:
@@ -139,7 +171,7 @@ class _Batch:
         if transition.spawns and not cancelled:
             self.spawns += [(place, work, item) for item in transition.spawns]
         if outcome is None:
-            return Committed(cancelled=cancelled) if cancelled else RUNNING
+            return CANCELLING if cancelled else RUNNING
         if self.spawns:
             self.ended[work.id] = place
         moves = Moves(self.draft)
@@ -165,7 +197,7 @@ class _Batch:
         elif marks == work.marks and (work.crashes == 0 or not proceeds):
             return
         work.marks, work.crashes = marks, 0 if proceeds else work.crashes
-        self.draft.note(work)
+        self.draft.touch(work, NEWS)
 
     def _end_pass(self, moves: Moves, work: Work, outcome: Outcome, heard: bool) -> None:
         match outcome:
@@ -175,7 +207,7 @@ class _Batch:
             case Settled(status=status, failure=failure):
                 self._settle(moves, End(work.id, status, failure=failure))
             case Retried(due_at=due_at, failure=failure):
-                moves.move(work, "pending", due_at)
+                moves.move(work, "pending", due_at, PASS)
                 work.attempt, work.failure = work.attempt + 1, failure
                 moves.age_children(work)
             case Suspended():
@@ -199,12 +231,13 @@ class _Batch:
             return
         pending, self.spawns = self.spawns, []
         items = [item for _, _, item in pending]
-        answers = insert(self.session, items, [(work.id, work.was) for _, work, _ in pending], self.now)
+        fences = {work.id: (work.id, work.was) for _, work, _ in pending}
+        answers = insert(self.session, items, [fences[work.id] for _, work, _ in pending], self.now)
         for (place, work, item), answer in zip(pending, answers, strict=True):
             self.spawned.setdefault(place, []).append(self._as_of(place, answer))
             if item.parent_id is not None and isinstance(answer, Enqueued) and answer.created:
                 work.children_total += 1
-                self.draft.touch(work)
+                self.draft.touch(work, COUNTS)
 
     def _as_of(self, place: int, answer: Enqueued | Conflict) -> Enqueued | Conflict:
         """An answer about an execution that stood already, with the status that it had then."""
@@ -223,7 +256,7 @@ class _Batch:
 
 
 def _release(moves: Moves, work: Work, outcome: Released) -> None:
-    moves.move(work, "pending", outcome.due_at)
+    moves.move(work, "pending", outcome.due_at, PASS)
     if outcome.drifted:
         work.drifts, work.failure = work.drifts + 1, outcome.failure
 

@@ -25,6 +25,10 @@ SUSPECT: Final = 2
 HAS_ENTRIES, WAS_SUSPENDED = 1, 2
 """Bits of `marks`."""
 
+NEWS, PASS, COUNTS, ALL = 1, 2, 4, 8
+"""What changed of a row, as bits: crashes, marks, signals and the note for people; how its pass ended (and news, but for
+signals); counters of children, closing and when it is due; anything."""
+
 
 class Work(msgspec.Struct):
     """An execution as far as changes need it; fields in the order of the statement `load`."""
@@ -76,15 +80,14 @@ class Work(msgspec.Struct):
 
 
 class Draft:
-    """The rows of one operation. Read `rows`; after changing a `Work`, `touch` it (or `note`, for small news)."""
+    """The rows of one operation. Read `rows`; after changing a `Work`, `touch` it."""
 
     def __init__(self, session: Session, now: int) -> None:
         self.session, self.now = session, now
         self.rows: dict[str, Work] = {}
         self.before_flush: Callable[[], None] | None = None
         """Writes what must be written while rows still are as they were loaded."""
-        self._touched: set[str] = set()
-        self._noted: set[str] = set()
+        self._touched: dict[str, int] = {}
         self._entries: list[Sequence[Value]] = []
         self._completed: list[tuple[str, int, str]] = []
 
@@ -109,13 +112,9 @@ class Draft:
             self.load((id,))
         return self.rows[id]
 
-    def touch(self, work: Work) -> None:
-        """The row changed in any way."""
-        self._touched.add(work.id)
-
-    def note(self, work: Work) -> None:
-        """Only the row's crashes, marks, signals or progress changed."""
-        self._noted.add(work.id)
+    def touch(self, work: Work, what: int = ALL) -> None:
+        """The row changed; `what` says in which respects."""
+        self._touched[work.id] = self._touched.get(work.id, 0) | what
 
     def record(self, work: Work, entries: Iterable[Entry]) -> None:
         """Adds to the journal of a running execution."""
@@ -135,15 +134,18 @@ class Draft:
         if self._completed:
             self._expect("complete", (self.now,), sorted(self._completed))
             self._completed.clear()
-        if noted := sorted(self._noted - self._touched):
-            self._expect("note", (), [_news(self.rows[id]) for id in noted])
         if self._touched:
-            works = [self.rows[id] for id in sorted(self._touched)]
-            self._expect("write", (), [_all(work, self.now) for work in works])
-            for work in works:
-                work.was = work.token
-        self._noted.clear()
-        self._touched.clear()
+            self._write()
+
+    def _write(self) -> None:
+        """Writes changed rows, each by the narrowest statement that has what changed."""
+        touched, self._touched = sorted(self._touched.items()), {}
+        for name, values in (("note", _news), ("end_pass", _pass), ("count_children", _counts), ("write", _all)):
+            if works := [self.rows[id] for id, what in touched if STATEMENTS.get(what, "write") == name]:
+                self._expect(name, (), [values(work, self.now) for work in works])
+        for id, _ in touched:
+            work = self.rows[id]
+            work.was = work.token
 
     def _expect(self, name: str, head: Sequence[Value], rows: Sequence[Sequence[Value]]) -> None:
         self.session.notable = self.session.notable or name != "note"
@@ -155,8 +157,26 @@ def _first(row: list[str]) -> str:
     return row[0]
 
 
-def _news(work: Work) -> Sequence[Value]:
+STATEMENTS: Final = {NEWS: "note", PASS: "end_pass", PASS | NEWS: "end_pass", COUNTS: "count_children"}
+"""Which statement writes what; any other mixture takes the one that writes all."""
+
+
+def _news(work: Work, now: int) -> Sequence[Value]:  # noqa: ARG001 - all of these have one shape
     return (work.id, work.was, work.crashes, work.marks, work.signals, work.progress)
+
+
+def _pass(work: Work, now: int) -> Sequence[Value]:
+    return (
+        work.id, work.was, work.status, work.ready(now), work.attempt, work.drifts, work.due_at, work.failure, work.waits,
+        work.wake_any, work.wake_all, work.rest_until, work.wake_signals, work.marks, work.progress,
+    )  # fmt: skip
+
+
+def _counts(work: Work, now: int) -> Sequence[Value]:
+    return (
+        work.id, work.was, work.ready(now), work.due_at, work.children_total, work.children_settled,
+        work.children_closed, work.closed_at, work.expires_at(),
+    )  # fmt: skip
 
 
 def _all(work: Work, now: int) -> Sequence[Value]:

@@ -9,12 +9,13 @@ in `commits`; the inserting statement checks the spawner's token once more (R2).
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from operator import itemgetter
 from typing import Any, Final, TypeAlias
 
 import msgspec
 
 from perdure.model.records import Conflict, Enqueued, NewExecution
-from perdure.storage._sql.session import Session, Value
+from perdure.storage._sql.session import Session
 
 Fence: TypeAlias = tuple[str | None, int | None]
 """The id and token of the execution that spawns; nothing for a client."""
@@ -24,7 +25,21 @@ MOST_GROUPS: Final = 4
 """More groups than this, and small ones, are written as a mixture."""
 SMALL_GROUP: Final = 16
 
-Group: TypeAlias = dict[tuple[Any, ...], list[Sequence[Value]]]
+_FIELDS: Final = NewExecution.__struct_fields__
+OWN: Final = itemgetter(*map(_FIELDS.index, ("id", "input", "input_digest", "idempotency_key", "slot")))
+SHARED: Final = itemgetter(
+    *map(
+        _FIELDS.index,
+        (
+            "task_name", "queue", "priority", "due_at", "deadline_at", "options", "version", "tags", "trace", "parent_id",
+            "slot_generation", "root_id", "depth", "max_crashes", "retention", "worker_id",
+        ),
+    )
+)  # fmt: skip
+"""Of a new execution's fields, those that each has of its own, and those that many share."""
+
+Group: TypeAlias = tuple[tuple[Any, ...], Fence, list[tuple[Any, ...]]]
+"""What some executions share, who spawns them, and what each has of its own."""
 Standing: TypeAlias = tuple[str, str, str | None, Any]
 """Id, task, digest and status of an execution that stands already."""
 
@@ -90,41 +105,33 @@ def _created(item: NewExecution) -> Enqueued:
 def _write(session: Session, items: Sequence[NewExecution], fences: Sequence[Fence], now: int) -> set[str] | None:
     """The ids that went in; `None` when all did."""
     groups = _groups(items, fences)
+    session.notable = session.notable or any(item.worker_id is None for item in items)
     if len(groups) > MOST_GROUPS and len(items) < len(groups) * SMALL_GROUP:
-        rows = [(*own, *shared) for shared, members in groups.items() for own in members]
-        return _noted(session, session.insert("enqueue_mixed", (now,), rows))
+        return session.insert(
+            "enqueue_mixed", (now,), [(*own, *shared, *fence) for shared, fence, group in groups for own in group]
+        )
     created: set[str] = set()
     complete = True
-    for shared, members in groups.items():
-        inserted = session.insert("enqueue", (now, *shared), members)
+    for shared, fence, group in groups:
+        head = (now, *shared) if fence is UNFENCED else (now, *shared, *fence)
+        inserted = session.insert("enqueue" if fence is UNFENCED else "spawn", head, group)
         complete = complete and inserted is None
-        created.update([str(row[0]) for row in members] if inserted is None else inserted)
-    return _noted(session, None if complete else created)
+        created.update([str(row[0]) for row in group] if inserted is None else inserted)
+    return None if complete else created
 
 
-def _noted(session: Session, created: set[str] | None) -> set[str] | None:
-    session.notable = session.notable or created is None or bool(created)
-    return created
-
-
-def _groups(items: Sequence[NewExecution], fences: Sequence[Fence]) -> Group:
-    """By what executions share, what each has of its own; both in the order of the statements' columns."""
-    groups: Group = {}
-    for item, fence in zip(items, fences, strict=True):
-        (
-            id, task, text, queue, priority, due, deadline, digest, key, options, version, tags, trace, parent, slot,
-            generation, root, depth, most, retention, worker, _,
-        ) = msgspec.structs.astuple(item)  # fmt: skip
-        shared = (
-            task, queue, priority, due, deadline, options, version, tags, trace, parent, generation, root, depth, most,
-            retention, worker, *fence,
-        )  # fmt: skip
-        own = (id, text, digest, key, slot)
-        if (members := groups.get(shared)) is not None:
-            members.append(own)
-        else:
-            groups[shared] = [own]
-    return groups
+def _groups(items: Sequence[NewExecution], fences: Sequence[Fence]) -> list[Group]:
+    """What executions share, who spawns them, and what each has of its own; in the order of the statements' columns."""
+    groups: dict[tuple[Any, ...], Group] = {}
+    shared, fence, members = None, None, []
+    for item, its_fence in zip(items, fences, strict=True):
+        values = msgspec.structs.astuple(item)
+        its_shared = SHARED(values)
+        if its_shared != shared or its_fence is not fence:
+            shared, fence = its_shared, its_fence
+            members = groups.setdefault((shared, fence), (shared, fence, []))[2]
+        members.append(OWN(values))
+    return list(groups.values())
 
 
 def _copy_entries(session: Session, items: Sequence[NewExecution]) -> None:

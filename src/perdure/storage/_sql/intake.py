@@ -12,7 +12,7 @@ import msgspec
 
 from perdure.model.records import Conflict, Enqueued, NewExecution, NewSignal
 from perdure.model.status import SETTLED, UNSUCCESSFUL, Status
-from perdure.storage._sql.draft import HAS_ENTRIES, OPEN_IDLE, Draft, Work
+from perdure.storage._sql.draft import COUNTS, HAS_ENTRIES, NEWS, OPEN_IDLE, Draft, Work
 from perdure.storage._sql.insertion import UNFENCED, insert
 from perdure.storage._sql.moves import Moves
 from perdure.storage._sql.session import Session, Value
@@ -45,7 +45,7 @@ def signal(session: Session, items: Sequence[NewSignal], now: int) -> list[Statu
         work.signals += 1
         number = numbers[work.id, item.name] = numbers.get((work.id, item.name), 0) + 1
         rows.append((work.id, item.name, number, item.id, item.value, work.signals, now))
-        draft.note(work)
+        draft.touch(work, NEWS)
         if work.wake_signals is not None and item.name in msgspec.json.decode(work.wake_signals):
             moves.wake(work, now)
     if rows:
@@ -107,10 +107,10 @@ def _forget(draft: Draft, work: Work | None, name: str) -> int:
     dropped = draft.session.run("forget", work.id, name)
     if dropped and not draft.session.read("has_entries", work.id)[0][0]:
         work.marks &= ~HAS_ENTRIES
-        draft.note(work)
+        draft.touch(work, NEWS)
     if work.status in OPEN_IDLE and (work.due_at is None or work.due_at > draft.now):
         work.due_at = draft.now
-        draft.touch(work)
+        draft.touch(work, COUNTS)
     return dropped
 
 

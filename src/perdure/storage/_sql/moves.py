@@ -14,7 +14,7 @@ import msgspec
 
 from perdure.model.records import Suspended
 from perdure.model.status import SETTLED, TRANSITIONS, UNSUCCESSFUL, Status
-from perdure.storage._sql.draft import OPEN_IDLE, WAS_SUSPENDED, Draft, Work
+from perdure.storage._sql.draft import ALL, COUNTS, OPEN_IDLE, PASS, WAS_SUSPENDED, Draft, Work
 from perdure.storage.settling import cancelled_failure, dump_waits, parent_reason
 
 
@@ -41,13 +41,14 @@ class Moves:
         rows = self.draft.rows
         return tuple(sorted(id for id in self.touched if rows[id].status == "waiting"))
 
-    def move(self, work: Work, status: Status, due_at: int | None) -> None:
-        """Moves an execution that is run no longer (or never was) along the table of transitions."""
+    def move(self, work: Work, status: Status, due_at: int | None, what: int = ALL) -> None:
+        """Moves an execution that is run no longer (or never was) along the table of transitions; with `what` PASS, by
+        its own pass."""
         assert (work.status, status) in TRANSITIONS, f"{work.id} cannot go from {work.status} to {status}"
         if work.status == "waiting":
             work.waits = work.wake_signals = work.wake_any = work.wake_all = work.rest_until = None
         work.status, work.due_at, work.worker_id = status, due_at, None
-        self.draft.touch(work)
+        self.draft.touch(work, what)
 
     def suspend(self, work: Work, outcome: Suspended, heard: bool) -> None:
         """Lets a running execution wait, unless what it waits for is there already: then it is due at once (R8).
@@ -57,7 +58,7 @@ class Moves:
             moments.append(self.now)
         work.wake_any, work.wake_all, work.rest_until = outcome.wake_any, outcome.wake_all, outcome.rest_until
         moments += self._joined(work)
-        self.move(work, "waiting", min(moments, default=None))
+        self.move(work, "waiting", min(moments, default=None), PASS)
         work.marks, work.waits = work.marks | WAS_SUSPENDED, dump_waits(outcome.waits)
         work.wake_signals = msgspec.json.encode(outcome.signals).decode() if outcome.signals else None
 
@@ -65,7 +66,7 @@ class Moves:
         """Makes a waiting execution due at a moment, if it is not due earlier."""
         if work.status == "waiting" and (work.due_at is None or work.due_at > at):
             work.due_at = at
-            self.draft.touch(work)
+            self.draft.touch(work, COUNTS)
             if at <= self.now:
                 self.touched.add(work.id)
 
@@ -111,7 +112,7 @@ class Moves:
         if work.parent_id is not None:
             parent = self.draft.need(work.parent_id)
             parent.children_settled -= 1
-            self.draft.touch(parent)
+            self.draft.touch(parent, COUNTS)
             self.wake(parent, self.now)
             if was_closed:
                 self._unclose(parent)
@@ -145,7 +146,7 @@ class Moves:
         if work.parent_id is not None:
             parent = self.draft.need(work.parent_id)
             parent.children_settled += 1
-            self.draft.touch(parent)
+            self.draft.touch(parent, COUNTS)
             if parent.status == "waiting":
                 for at in self._joined(parent):
                     self.wake(parent, at)
@@ -159,7 +160,7 @@ class Moves:
                 return
             work = self.draft.need(work.parent_id)
             work.children_closed += 1
-            self.draft.touch(work)
+            self.draft.touch(work, COUNTS)
 
     def _unclose(self, parent: Work) -> None:
         """One child of an execution is no longer closed: nor is it, nor what is above it."""
@@ -167,5 +168,5 @@ class Moves:
         while work is not None:
             was_closed, work.closed_at = work.closed_at is not None, None
             work.children_closed -= 1
-            self.draft.touch(work)
+            self.draft.touch(work, COUNTS)
             work = self.draft.need(work.parent_id) if was_closed and work.parent_id is not None else None

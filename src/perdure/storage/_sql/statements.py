@@ -21,7 +21,7 @@ from perdure.storage._sql.session import Value
 
 MOST_PARAMETERS: Final = 4096
 """Per statement; well below what databases allow, and beyond it nothing is gained."""
-MOST_ROWS: Final = 512
+MOST_ROWS: Final = 256
 
 _COMMENT = re.compile(r"^\s*--[^\n]*\n", re.MULTILINE)
 _ROWS = re.compile(r"\{rows:(\d+)\}")

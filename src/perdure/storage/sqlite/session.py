@@ -62,13 +62,18 @@ class SQLiteSession:
         return {row[0] for row in self.read("rows_after", place)}
 
     def complete_alone(self, now: int, rows: Sequence[tuple[str, int, str]]) -> set[str]:
-        """All or none: which of them completed, SQLite could only tell row by row."""
+        """Which of them completed, SQLite could only tell row by row; so it is deduced from those that still run. Where
+        some of the others did not run before, this does not answer, and nothing is done."""
         self.connection.execute("SAVEPOINT alone")
-        completed = self.put("complete_alone", (now,), rows)
-        if completed != len(rows):
-            self.connection.execute("ROLLBACK TO alone")
+        count, completed = self.put("complete_alone", (now,), rows), {row[0] for row in rows}
+        if count != len(rows):
+            tokens = {id: token for id, token, _ in rows}
+            completed -= {id for id, token in self.read("still_running", list(tokens)) if tokens[id] == token}
+            if count != len(completed):
+                self.connection.execute("ROLLBACK TO alone")
+                completed.clear()
         self.connection.execute("RELEASE alone")
-        return {row[0] for row in rows} if completed == len(rows) else set()
+        return completed
 
     def choose(self, name: str, head: Sequence[Value], lanes: Sequence[Sequence[Value]]) -> Answer:
         statement, found = self._statements[name], Answer()

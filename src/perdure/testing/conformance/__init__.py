@@ -16,6 +16,7 @@ or to one topic by subclassing that topic's class. Each test names the rule that
 
 from perdure.testing.conformance.cancel import CancelConformance
 from perdure.testing.conformance.claim import ClaimConformance
+from perdure.testing.conformance.client import ClientConformance, OperatorConformance
 from perdure.testing.conformance.commit import CommitConformance
 from perdure.testing.conformance.enqueue import EnqueueConformance
 from perdure.testing.conformance.prune import PruneConformance
@@ -28,8 +29,10 @@ from perdure.testing.conformance.trees import TreeConformance
 __all__ = [
     "CancelConformance",
     "ClaimConformance",
+    "ClientConformance",
     "CommitConformance",
     "EnqueueConformance",
+    "OperatorConformance",
     "PruneConformance",
     "ReadConformance",
     "ReclaimConformance",

@@ -1,5 +1,5 @@
 -- Executions that differ in id, input, digest, key and slot alone; all else is given once. Nothing is inserted where the
--- id, the idempotency key or the slot is taken, or where the spawner does not run under its token.
+-- id, the idempotency key or the slot is taken. (No look at `executions` itself: SQLite would copy all rows first.)
 WITH given (id, input, input_digest, idempotency_key, slot) AS (VALUES {rows:5})
 INSERT INTO executions (
     id, input, input_digest, idempotency_key, slot,
@@ -19,5 +19,4 @@ SELECT
     CASE WHEN ?17 IS NOT NULL THEN ?1 END
 FROM given
 WHERE id IS NOT NULL
-    AND (?18 IS NULL OR EXISTS (SELECT 1 FROM executions WHERE id = ?18 AND token = ?19 AND status = 'running'))
 ON CONFLICT DO NOTHING;

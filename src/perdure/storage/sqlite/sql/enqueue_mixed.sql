@@ -1,4 +1,5 @@
--- Executions that have little in common, each with all its columns. Conditions as in `enqueue`.
+-- Executions that have little in common, each with all its columns. Conditions as in `enqueue`, and
+-- as in `spawn` for those that have a spawner.
 WITH given (
     id, input, input_digest, idempotency_key, slot,
     task_name, queue, priority, due_at, deadline_at, options, version, tags, trace,
