@@ -29,9 +29,12 @@ def duration_typed(value: str) -> timedelta:
     """`90s`, `30m`, `1.5h`, `30d`, `500ms`, or a bare number of seconds. Raises `BadParameter`."""
     try:
         length = duration(value)
-        return timedelta(seconds=float(value)) if length is None else timedelta(milliseconds=length)
+        found = timedelta(seconds=float(value)) if length is None else timedelta(milliseconds=length)
     except (ValueError, OverflowError):
-        raise click.BadParameter(f"{value!r} is no duration; write it like 90s, 30m, 2h or 30d") from None
+        found = timedelta(-1)
+    if found < timedelta(0):
+        raise click.BadParameter(f"{value!r} is no duration; write it like 90s, 30m, 2h or 30d")
+    return found
 
 
 def moment_typed(value: str) -> datetime:

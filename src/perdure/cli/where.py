@@ -69,12 +69,13 @@ class Where:
         """Runs `work` on a store that exists and has this program's schema; it is neither made nor migrated for it.
         Values are read as JSON, whatever their types, so that what is shown is what is stored. Raises `Problem`."""
         app = app or self.store()
-        storage = app.parts.storage = storage_of(app)
-        app.parts.migrate = False
+        parts, storage = app.parts, storage_of(app)
+        app.parts = dataclasses.replace(parts, storage=storage, migrate=False)
         try:
             _check_usable(storage, without_password(app.settings.url))
             return asyncio.run(_opened(app, work, natural=natural))
         finally:
+            app.parts = parts
             storage.close()
 
     def write(self, app: Perdure, work: Callable[[Perdure], Awaitable[T]]) -> T:

@@ -21,6 +21,7 @@ from perdure.engine.context import About, Context, mappable, record, signal_code
 from perdure.engine.durable import Durable
 from perdure.engine.handle import Handle
 from perdure.engine.mapping import ActivityOf, TaskOf
+from perdure.engine.refusal import give_way
 from perdure.engine.scope import make_task
 from perdure.engine.signal import Signal
 from perdure.engine.task import Call
@@ -67,6 +68,7 @@ class BodyPortal:
         self, loop: asyncio.AbstractEventLoop, calls: set[asyncio.Future[Any]], ended: Callable[[], bool]
     ) -> None:
         self._loop, self._calls, self._ended = loop, calls, ended
+        self._refused = 0
 
     def run(self, coroutine: Coroutine[Any, Any, R]) -> R:
         """The coroutine's result. Raises `Unwound` when the pass is over."""
@@ -76,6 +78,8 @@ class BodyPortal:
         try:
             return answer.result()
         except (concurrent.futures.CancelledError, asyncio.CancelledError):
+            self._refused += 1
+            give_way(self._refused)
             raise Unwound from None
 
     def _begin(

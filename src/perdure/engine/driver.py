@@ -21,6 +21,7 @@ from perdure.engine.journal import Ledger
 from perdure.engine.outbox import Outbox
 from perdure.engine.ports import Host
 from perdure.engine.scope import Scope
+from perdure.engine.refusal import abandon, refuse
 from perdure.engine.timers import Timers
 from perdure.engine.waits import OpenWait, OpenWaits, suspension
 from perdure.errors import JournalDriftError, LeaseLostError
@@ -53,7 +54,7 @@ class Driver:
         self.timed_out: Literal["timeout", "deadline"] | None = None
         self.calls: set[asyncio.Future[Any]] = set()
         self.drift: JournalDriftError | None = None
-        self.busy = 0
+        self.busy = self.refused = 0
         self.blocking = False
         self.timeout: float | None = None
         self.root: asyncio.Task[Any] | None = None
@@ -136,8 +137,8 @@ class Driver:
 
     def _acknowledged(self, answer: Committed | BaseException) -> None:
         sent = self.outbox.acknowledged()
-        if isinstance(answer, BaseException) or answer.lost:
-            self.host.dropped(sent.transition.spawns)
+        if sent is None or isinstance(answer, BaseException) or answer.lost:
+            self.host.dropped(sent.transition.spawns if sent is not None else ())
             self.lose(answer if isinstance(answer, BaseException) else None)
             return
         for entry in sent.transition.entries:
@@ -153,15 +154,15 @@ class Driver:
 
     async def ready(self) -> None:
         """Returns when durable verbs may act: the lease is held. Raises `CancelledError` when the pass is over."""
-        if self.unwinding:
-            raise asyncio.CancelledError
-        if self.phase != "running":
+        if self.phase in ("suspending", "lingering"):
             await self._resume_by_itself()
+        if self.unwinding:
+            await refuse(self)
 
     async def wait(self, wait: OpenWait) -> Any:
         """Waits durably: the execution may be suspended meanwhile, and this body unwound."""
         if self.unwinding:
-            raise asyncio.CancelledError
+            await refuse(self)
         if self._waits is None:
             self._waits = OpenWaits(self.ledger, self.timers, self.host.clock, lambda: self.phase == "running")
         waits = self._waits
@@ -272,8 +273,6 @@ class Driver:
             self._resumed.append(future)
             self._claim_back()
             await future
-        if self.unwinding:
-            raise asyncio.CancelledError
 
     def _claim_back(self) -> None:
         if self.phase == "lingering" and not self._claiming:
@@ -367,7 +366,7 @@ class Driver:
 
     def _abandon(self) -> None:
         """A body that does not end within its bound: its token is dead, its task is left to itself."""
-        logger.warning("execution %s: its body does not end; it is abandoned", self.claim.id)
+        abandon(self.root, self.claim.id)
         if self.root is not None:
             self.root.remove_done_callback(self._body_ended)
             self._body_ended(self.root)

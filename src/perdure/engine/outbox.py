@@ -80,9 +80,10 @@ class Outbox:
         self.entries, self.spawns, self.progress, self._waiters = [], [], None, []
         return transition
 
-    def acknowledged(self) -> Sent:
-        """The transition that was in flight longest; the storage has answered it."""
-        return self._sent.popleft()
+    def acknowledged(self) -> Sent | None:
+        """The transition that was in flight longest; the storage has answered it. `None` where the store was closed before
+        anything was sent."""
+        return self._sent.popleft() if self._sent else None
 
     def fail(self, error: Exception) -> None:
         """Nothing more will be written: everyone who waits is cancelled."""

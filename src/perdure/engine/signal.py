@@ -35,8 +35,14 @@ class Signal(Generic[T]):
 def encode_signal(signal: str | Signal[Any], value: object) -> tuple[str, str]:
     """Name and encoded value. A typed signal checks the value. Raises `InvalidInputError`, `NotSerializableError`."""
     if not isinstance(signal, Signal):
-        return checked_name("signal", signal), codec_for(object, f"signal {signal}").encode(value)
+        name = checked_name("signal", signal)
+        return name, codec_for(_hint(value), f"signal {name}").encode(value)
     try:
         return signal.name, signal.codec.encode(signal.codec.convert(value))
     except (ValueError, NotSerializableError) as error:
         raise InvalidInputError(f"signal {signal.name}: {error}") from error
+
+
+def _hint(value: object) -> object:
+    """By which type a value without a declared one is written: JSON natives as they are, others by their own class."""
+    return object if value is None or isinstance(value, str | int | float | list | dict | tuple | set) else type(value)

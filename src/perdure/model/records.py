@@ -324,11 +324,14 @@ class WorkerRow(msgspec.Struct, frozen=True):
 
 
 class Heartbeat(msgspec.Struct, frozen=True):
-    """Renews a worker's lease; `running` are (execution, token) it believes to hold. `leaving` removes the worker."""
+    """Renews a worker's lease; `running` are (execution, token) it believes to hold. `leaving` removes the worker.
+    `holding`, where given, is all that it knows of: what else runs under its name is due again, because the answer that
+    handed it over was lost."""
 
     worker: WorkerRow
     running: tuple[tuple[str, int], ...] = ()
     leaving: bool = False
+    holding: tuple[str, ...] | None = None
 
 
 class Beat(msgspec.Struct, frozen=True):

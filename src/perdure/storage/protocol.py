@@ -15,7 +15,8 @@ R5   Claim: due, in a demanded queue, of a demanded task; by priority, then due 
      each claim; `crashes` rises in the claim and falls to 0 by progress (an entry, a spawn, an outcome), an orderly
      release included.
 R6   At most one live lease per execution. One renewed row per worker. A dead worker is reclaimed at once where its
-     death can be seen, else when its lease ends.
+     death can be seen, else when its lease ends. What a live worker was given by an answer that never reached it is
+     due again once it says what it holds.
 R7   A settling child counts up its parent's `children_settled` in the same transaction, grouped per parent per batch. A
      waiting parent falls due when its `wake_all` is reached, or at `rest_until` when its `wake_any` is.
 R8   Suspending checks its condition again inside the same commit.
@@ -122,7 +123,7 @@ class Storage(Protocol):
 
     def heartbeat(self, beat: Heartbeat, now: int) -> Beat:
         """Registers or renews a worker, and tells it what it lost and what is to be cancelled. `leaving` removes it and
-        makes what it still holds due again."""
+        makes what it still holds due again; `holding` does so with what runs under its name and is not named there."""
         ...
 
     def drain(self, worker_ids: Sequence[str], now: int) -> list[bool]:

@@ -26,7 +26,8 @@ from perdure.model.records import (
     Wait,
 )
 from perdure.model.status import SETTLED
-from perdure.storage.memory import MemoryStorage
+from perdure.storage import Storage
+from perdure.storage.opening import open_storage
 from perdure.testing import wishes
 from perdure.testing.wishes import ExecutionWish, OutcomeWish, SpawnWish, TransitionWish
 
@@ -38,7 +39,7 @@ class Composer:
 
     def __init__(self) -> None:
         super().__init__()
-        self.model = MemoryStorage()
+        self.model: Storage = open_storage("memory://")
         self.now: int = 1_700_000_000_000
         self.ids: list[str] = []
         self.rows: list[Row] = []

@@ -16,6 +16,7 @@ TASKS: Final = ("work", "other")
 QUEUES: Final = ("default", "mail")
 WORKERS: Final = ("w1", "w2", "w3")
 SIGNALS: Final = ("go", "stop")
+NAMES: Final[tuple[frozenset[str], ...]] = (frozenset(), frozenset({"go"}), frozenset({"go"}), frozenset(SIGNALS))
 SLOTS: Final = ("s0", "s1", "s2")
 LEASE: Final = 100
 
@@ -124,7 +125,7 @@ outcomes = st.builds(
     ending=st.sampled_from(ENDINGS),
     delay=waits,
     timer=st.sampled_from((False, False, True)),
-    signals=st.sampled_from((frozenset(), frozenset({"go"}), frozenset({"go"}), frozenset(SIGNALS))),
+    signals=st.sampled_from(NAMES),
     join=st.sampled_from(("any", "all", "both", "")),
     rest=waits,
 )

@@ -15,11 +15,13 @@ from perdure.clock import Cancellable, Clock
 from perdure.model.records import Claimed, ClaimRequest
 from perdure.storage.store import Store
 
+NOTHING = Claimed((), True, None)
 logger = logging.getLogger("perdure")
 
 
 class Claimer:
-    """Asks the store for work. `demand` makes the request (`None`: no slot is free), `take` starts what came."""
+    """Asks the store for work. `demand` makes the request (`None`: no slot is free), `take` starts what came, `doubt` hears that an answer
+    may have been lost."""
 
     def __init__(
         self,
@@ -28,9 +30,10 @@ class Claimer:
         poll: float,
         demand: Callable[[], ClaimRequest | None],
         take: Callable[[Claimed], None],
+        doubt: Callable[[], None],
     ) -> None:
         self._store, self._clock, self._poll = store, clock, poll
-        self._demand, self._take = demand, take
+        self._demand, self._take, self._doubt = demand, take, doubt
         self._maybe_due, self._asking, self._closed = True, False, False
         self._tick: Cancellable | None = None
         self._next_due: int | None = None
@@ -47,6 +50,11 @@ class Claimer:
             self._asking = True
             self._store.put("claim", None, self._answered, take=self._request)
 
+    @property
+    def asking(self) -> bool:
+        """Whether an answer is still to come; also after `close`."""
+        return self._asking
+
     def close(self) -> None:
         """No new claims."""
         self._closed = True
@@ -57,6 +65,7 @@ class Claimer:
         request = None if self._closed else self._demand()
         if request is None:
             self._asking = False
+            self._take(NOTHING)
         return request
 
     def _answered(self, answer: Any) -> None:
@@ -64,6 +73,7 @@ class Claimer:
         if isinstance(answer, BaseException):
             logger.warning("work cannot be claimed, next try in %.3g s: %s", self._poll, answer)
             self._maybe_due = True
+            self._take(NOTHING)
             self._sleep(self._poll)
             return
         claimed: Claimed = answer

@@ -17,20 +17,30 @@ from perdure.model.records import Beat, Heartbeat
 from perdure.storage.store import Store
 
 PATIENCE = 10
+BEATS = 4
 SOON = 0.02
+DOUBT = 0.1
 BLOCKED = 1.0
 logger = logging.getLogger("perdure")
 
 
 class Heart:
-    """Beats every quarter of a lease, and soon after `beat_soon`. `make` makes the beat, `heard` takes the answer."""
+    """Beats every quarter of a lease, and soon after `beat_soon`. `make` makes the beat, `heard` takes the answer.
+    `make_whole` makes one that names all the worker holds: it is sent in line with what the worker writes, every lease and
+    after a `doubt`."""
 
     def __init__(
-        self, store: Store, clock: Clock, lease: float, make: Callable[[], Heartbeat], heard: Callable[[Beat], None]
+        self,
+        store: Store,
+        clock: Clock,
+        lease: float,
+        make: Callable[[], Heartbeat],
+        make_whole: Callable[[], Heartbeat],
+        heard: Callable[[Beat], None],
     ) -> None:
         self._store, self._clock, self._lease = store, clock, lease
-        self._make, self._heard = make, heard
-        self._interval = lease / 4
+        self._make, self._make_whole, self._heard = make, make_whole, heard
+        self._interval = lease / BEATS
         self._loop = asyncio.get_running_loop()
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
@@ -38,6 +48,8 @@ class Heart:
         self._soon: Cancellable | None = None
         self._pinged = clock.monotonic()
         self._warned = False
+        self._doubtful = False
+        self._beats = 0
 
     async def start(self) -> None:
         """Registers the worker, then keeps beating. Raises `StorageError` when the first beat fails."""
@@ -61,6 +73,22 @@ class Heart:
         except (StorageError, AppClosedError) as error:
             logger.warning("the worker could not say that it leaves; its lease will end: %s", error)
 
+    def doubt(self) -> None:
+        """An answer was lost: the store may think that this worker holds what it knows nothing of. Says what it holds."""
+        if not self._doubtful and not self._stop.is_set():
+            self._doubtful = True
+            self._clock.call_later(DOUBT, self._say_all)
+
+    def _say_all(self) -> None:
+        self._doubtful = False
+        if not self._stop.is_set():
+            self._store.put("heartbeat", None, self._all_said, take=self._make_whole)
+
+    def _all_said(self, answer: object) -> None:
+        self._answered(answer)
+        if isinstance(answer, StorageError):
+            self.doubt()
+
     def beat_soon(self) -> None:
         """A cancel may wait for this worker."""
         if self._soon is None and not self._stop.is_set():
@@ -70,11 +98,18 @@ class Heart:
         self._soon = None
         self._store.put("heartbeat", self._make(), self._answered)
 
+    def _count(self) -> None:
+        """Once per lease the worker says all that it holds, though it has no doubt."""
+        self._beats += 1
+        if self._beats % BEATS == 0:
+            self._say_all()
+
     def _next(self) -> None:
         self._timer = self._clock.call_later(self._interval, self._beat_and_next)
 
     def _beat_and_next(self) -> None:
         self._beat_once()
+        self._count()
         if not self._stop.is_set():
             self._next()
 
@@ -109,6 +144,7 @@ class Heart:
 
     def _ponged(self) -> None:
         self._pinged, self._warned = self._clock.monotonic(), False
+        self._count()
 
     def _tell(self, answer: object) -> None:
         try:

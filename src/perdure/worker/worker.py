@@ -72,7 +72,7 @@ class Worker:
         self._drivers: dict[str, Driver] = {}
         self._active: set[str] = set()
         self._lingering: OrderedDict[str, Driver] = OrderedDict()
-        self._reserved = 0
+        self._handed_off: set[str] = set()
         self._stale: set[str] = set()
         self._jobs: set[asyncio.Task[Any]] = set()
         self._context = contextvars.copy_context()
@@ -80,8 +80,8 @@ class Worker:
         self._idle = asyncio.Event()
         self._started_at = clock.now()
         self.pools = Pools(settings.concurrency)
-        self._claimer = Claimer(store, clock, settings.poll, self._demand, self._take)
-        self._heart = Heart(store, clock, settings.lease, self._beat, self._heard)
+        self._heart = Heart(store, clock, settings.lease, self._beat, self._whole_beat, self._heard)
+        self._claimer = Claimer(store, clock, settings.poll, self._demand, self._take, self._heart.doubt)
         self._maintenance = Maintenance(store, clock, max(settings.poll, 0.05), settings.retention)
 
     # -- life ---------------------------------------------------------------------------------------------------------
@@ -105,7 +105,7 @@ class Worker:
         self.shutting_down = True
         self._claimer.close()
         bound = self.settings.drain if drain is None else drain
-        if self._holding:
+        if self._active:
             logger.info("worker %s drains: %d executions may run on for %.3g s", self.id, len(self._active), bound)
         await self._emptied(bound)
         for driver in list(self._drivers.values()):
@@ -137,7 +137,7 @@ class Worker:
 
     @property
     def _holding(self) -> bool:
-        return bool(self._reserved or self._jobs or len(self._drivers) > len(self._lingering))
+        return bool(self._claimer.asking or self._handed_off or self._jobs or len(self._drivers) > len(self._lingering))
 
     @property
     def running(self) -> int:
@@ -157,7 +157,7 @@ class Worker:
     # -- claiming -----------------------------------------------------------------------------------------------------
 
     def _free(self) -> int:
-        return self.settings.concurrency - len(self._active) - self._reserved
+        return self.settings.concurrency - len(self._active) - len(self._handed_off)
 
     def _demand(self) -> ClaimRequest | None:
         free = self._free()
@@ -168,6 +168,11 @@ class Worker:
 
     def _take(self, claimed: Claimed) -> None:
         """Starts what was claimed; what has a journal is read first, all in one go."""
+        if self.shutting_down:  # it was on its way when the closing began
+            for claim in claimed.claims:
+                self._leave_to_others(claim)
+            self._check_idle()
+            return
         unread: list[Claim] = []
         for claim in claimed.claims:
             self._active.add(claim.id)
@@ -242,7 +247,7 @@ class Worker:
         due = spec.due_at is None or spec.due_at <= self.clock.now()
         if not due or spec.task_name not in self._tasks or spec.queue not in self._queues:
             return spec
-        self._reserved += 1
+        self._handed_off.add(spec.id)
         return msgspec.structs.replace(spec, worker_id=self.id)
 
     def _handed(self, spec: NewExecution, stored: bool) -> None:
@@ -250,13 +255,16 @@ class Worker:
             self.spawned(spec) if stored else self.dropped((spec,))
 
     def dropped(self, spawned: Sequence[NewExecution]) -> None:
-        """Executions that were handed off but not stored."""
-        self._reserved -= sum(spec.worker_id is not None for spec in spawned)
+        """Executions that were handed off but not stored, as far as the answer tells."""
+        unknown = [spec.id for spec in spawned if spec.worker_id is not None]
+        if unknown:
+            self._handed_off.difference_update(unknown)
+            self._heart.doubt()
         self._check_idle()
 
     def spawned(self, spec: NewExecution) -> None:
         """Starts an execution that was inserted leased to this worker."""
-        self._reserved -= 1
+        self._handed_off.discard(spec.id)
         self._active.add(spec.id)
         claim = claim_of(spec, self.clock.now())
         if spec.entries:
@@ -313,7 +321,8 @@ class Worker:
         if claimed.claims:
             self._active.add(driver.claim.id)
             await self._read_and_begin(list(claimed.claims))
-        elif driver.phase == "lingering":
+        else:
+            self._heart.doubt()  # the claim may have been sent twice
             driver.unwind()
 
     def in_thread(self, function: Callable[[], R], *, body: bool) -> Awaitable[R]:
@@ -368,6 +377,11 @@ class Worker:
         held = list(self._drivers.values())
         running = tuple((driver.claim.id, driver.claim.token) for driver in held if driver.phase == "running")
         return Heartbeat(self._row(), running)
+
+    def _whole_beat(self) -> Heartbeat:
+        """Made while nothing is in flight: what is not named here was never handed over."""
+        holding = self._drivers.keys() | self._active | self._handed_off
+        return msgspec.structs.replace(self._beat(), holding=tuple(sorted(holding)))
 
     def _heard(self, beat: Beat) -> None:
         for execution_id in beat.lost:

@@ -61,12 +61,14 @@ def check(transitions: Sequence[Transition]) -> None:
 def commit(session: Session, transitions: Sequence[Transition], now: int) -> list[Committed]:
     """Applies transitions in their order; `check` has let them pass.
 
-    What is alone in its batch and simple (an entry, a completion) needs no look at the rest."""
+    What is alone in its batch and simple (an entry, a completion) needs no look at the rest, unless somebody spawns, or
+    settles so that others are cancelled."""
     counts = Counter(transition.id for transition in transitions)
     spawning = any(transition.spawns for transition in transitions)
     answers: dict[str, Committed] = {}
     plain = [each for each in transitions if counts[each.id] == 1 and each.progress is None and not each.spawns]
-    _record_only(session, [each for each in plain if each.outcome is None], answers)
+    if not any(isinstance(transition.outcome, Settled) for transition in transitions) and not spawning:
+        _record_only(session, [each for each in plain if each.outcome is None], answers)
     if not spawning:
         _complete_alone(session, [each for each in plain if isinstance(each.outcome, Completed)], answers, now)
     if len(answers) < len(transitions):

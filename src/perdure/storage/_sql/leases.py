@@ -7,7 +7,7 @@ execution whose worker is unknown counts as held by a dead one. No claim may loo
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from heapq import nsmallest
 from operator import itemgetter
 from typing import Any, Final
@@ -49,8 +49,11 @@ def heartbeat(session: Session, beat: Heartbeat, now: int, boot_id: str, inode: 
     )
     known = session.read("is_draining", worker.id)
     draining = worker.draining or bool(known and known[0][0])
+    forgotten = held.keys() if beat.leaving else () if beat.holding is None else held.keys() - set(beat.holding)
+    if forgotten:
+        _release(session, worker.id, forgotten, now)
     if beat.leaving:
-        _leave(session, worker.id, now)
+        session.run("remove_workers", [worker.id])
     else:
         session.run(
             "beat", worker.id, worker.host, worker.process, worker.version, _names(worker.queues), _names(worker.tasks),
@@ -115,12 +118,14 @@ def _rank(row: Sequence[Any]) -> tuple[int, bool, int, str]:
     return row[PRIORITY], row[DUE] is None, row[DUE] or 0, row[ID]
 
 
-def _leave(session: Session, worker_id: str, now: int) -> None:
-    """Takes a worker out: what it holds is due again, without blame; what was to be cancelled is."""
+def _release(session: Session, worker_id: str, ids: Collection[str], now: int) -> None:
+    """Takes leases from their worker: what they were for is due again, without blame; what was to be cancelled is."""
     draft = Draft(session, now)
     moves = Moves(draft)
     ends: list[End] = []
     for work in draft.adopt("load_held", worker_id):
+        if work.id not in ids:
+            continue
         work.token, work.crashes = work.token + 1, max(work.crashes - 1, 0)
         draft.touch(work)
         if work.cancel_reason is not None:
@@ -130,7 +135,6 @@ def _leave(session: Session, worker_id: str, now: int) -> None:
             moves.move(work, "pending", now)
     moves.settle(ends)
     draft.flush()
-    session.run("remove_workers", [worker_id])
 
 
 def _names(names: Sequence[str]) -> str:

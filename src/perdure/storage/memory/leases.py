@@ -12,7 +12,7 @@ from typing import Final, cast
 
 import msgspec
 
-from perdure.model.records import Beat, Claim, Claimed, ClaimRequest, Heartbeat, Row, WorkerRow
+from perdure.model.records import Beat, Claim, Claimed, ClaimRequest, Heartbeat, Row
 from perdure.storage.memory.moves import End, Moves
 from perdure.storage.memory.tables import OPEN_IDLE, Tables
 from perdure.storage.settling import cancelled_failure
@@ -39,8 +39,11 @@ def heartbeat(tables: Tables, beat: Heartbeat, now: int) -> Beat:
     known = tables.workers.get(worker.id)
     draining = worker.draining or (known is not None and known.draining)
     if beat.leaving:
-        _leave(tables, worker, now)
+        _release(tables, tables.held.ids(worker.id), now)
+        tables.drop(tables.workers, worker.id)
     else:
+        if beat.holding is not None:
+            _release(tables, [id for id in tables.held.ids(worker.id) if id not in set(beat.holding)], now)
         tables.set(tables.workers, worker.id, msgspec.structs.replace(worker, draining=draining))
     return Beat(lost, tuple((id, reason) for id, reason in reasons if reason is not None), draining)
 
@@ -108,15 +111,14 @@ def _next_due(tables: Tables, queues: Sequence[str], now: int) -> int | None:
     return min((moment for moment in moments if moment is not None), default=None)
 
 
-def _leave(tables: Tables, worker: WorkerRow, now: int) -> None:
-    """Takes a worker out: what it holds is due again, without blame; what was to be cancelled is."""
+def _release(tables: Tables, ids: Sequence[str], now: int) -> None:
+    """Takes leases from their worker: what they were for is due again, without blame; what was to be cancelled is."""
     moves = Moves(tables, now)
     ends: list[End] = []
-    for id in tables.held.ids(worker.id):
+    for id in ids:
         row = tables.change(id, token=tables.rows[id].token + 1, crashes=max(tables.rows[id].crashes - 1, 0))
         if row.cancel_reason is not None:
             ends.append(End(id, "cancelled", failure=cancelled_failure(row.cancel_reason), reason=row.cancel_reason))
         else:
             moves.move(id, "pending", worker_id=None, due_at=now)
     moves.settle(ends)
-    tables.drop(tables.workers, worker.id)

@@ -1,0 +1,22 @@
+-- As `enqueue`, by one running execution under its token (R2): else nothing is inserted.
+WITH given (id, input, input_digest, idempotency_key, slot) AS (VALUES {rows:5})
+INSERT INTO executions (
+    id, input, input_digest, idempotency_key, slot,
+    task_name, queue, priority, due_at, deadline_at, options, version, tags, trace,
+    parent_id, slot_generation, root_id, depth, max_crashes, retention, worker_id,
+    created_at, status, ready, token, crashes, started_at
+)
+SELECT
+    id, input, input_digest, idempotency_key, slot,
+    ?2, ?3, ?4, coalesce(?5, ?1), ?6, ?7, ?8, ?9, ?10,
+    ?11, ?12, CASE ?13 WHEN '' THEN id ELSE ?13 END, ?14, ?15, ?16, ?17,
+    ?1,
+    CASE WHEN ?17 IS NULL THEN 'pending' ELSE 'running' END,
+    CASE WHEN ?17 IS NULL THEN coalesce(?5, ?1) <= ?1 END,
+    ?17 IS NOT NULL,
+    ?17 IS NOT NULL,
+    CASE WHEN ?17 IS NOT NULL THEN ?1 END
+FROM given
+WHERE id IS NOT NULL
+    AND EXISTS (SELECT 1 FROM executions WHERE id = ?18 AND token = ?19 AND status = 'running')
+ON CONFLICT DO NOTHING;

@@ -1,0 +1,139 @@
+"""The code that simulated executions run: one task that interprets a program, and its activities.
+
+The activities note what they did (`Effect`), outside all that can crash, and each run of a body returns another value: a
+result that was recorded twice, or under a lost lease, therefore shows.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable
+from typing import cast
+
+from perdure.engine.context import Context
+from perdure.engine.driver import Driver
+from perdure.engine.handle import Handle
+from perdure.engine.journal import activity_key
+from perdure.engine.scope import current
+from perdure.errors import ExecutionFailedError, Failure
+from perdure.model.policy import Retry
+from perdure.registry import Registry
+from perdure.storage.check import Effect
+from perdure.testing.simulation.programs import BROKEN, RETRIES, Node, Step
+
+SOON = Retry(max_retries=3, delay=0.05, factor=1.0, jitter=False)
+PAUSES = (0.0, 0.0, 0.001, 0.02, 0.4, 3.0)
+
+
+class Bodies:
+    """Tasks and activities of a simulated app. `time` tells the seconds, `choose` draws a number, `die` kills the process in
+    which it is called."""
+
+    def __init__(self, time: Callable[[], float], choose: Callable[[int], int], die: Callable[[], None]) -> None:
+        self.registry = Registry()
+        self.effects: list[Effect] = []
+        self.values: dict[str, set[str]] = {}
+        self._runs: Counter[tuple[str, str]] = Counter()
+        self._time, self._choose, self._die = time, choose, die
+        self._declare()
+
+    def _declare(self) -> None:
+        declare = self.registry
+
+        @declare.activity(retries=SOON)
+        async def work(name: str, tries: int) -> str:
+            return await self._work(name, tries)
+
+        @declare.activity
+        async def tell(name: str) -> float:
+            self._note("tell", name, None)
+            return self._time()
+
+        @declare.task(retries=Retry(max_retries=RETRIES, delay=0.2, factor=1.0, jitter=False), max_crashes=1000)
+        async def program(ctx: Context, node: Node) -> list[object]:
+            parts = [await self._step(ctx, step) for step in node.steps]
+            if ctx.attempt < node.fails:
+                raise ValueError(f"{node.name} fails in attempt {ctx.attempt}")
+            return parts
+
+        @declare.task(max_crashes=3)
+        async def poison() -> None:
+            self._die()
+            await asyncio.Event().wait()
+
+        self.work, self.tell, self.program, self.poison = work, tell, program, poison
+
+    async def _work(self, name: str, tries: int) -> str:
+        claim = _driver().claim
+        self._runs[claim.id, name] += 1
+        run = self._runs[claim.id, name]
+        await asyncio.sleep(PAUSES[self._choose(len(PAUSES))])
+        if run <= tries:
+            raise ValueError(f"try {run} of {name}")
+        value = f"{name}#{run}@{claim.id[-6:]}"
+        self.values.setdefault(name, set()).add(value)
+        self._note("work", name, f'"{value}"')
+        return value
+
+    def _note(self, activity: str, name: str, value: str | None) -> None:
+        claim = _driver().claim
+        attempt = f"{claim.generation}.{claim.attempt}"
+        key = activity_key(activity, "", name)
+        self.effects.append(Effect(execution_id=claim.id, key=key, attempt=attempt, token=claim.token, value=value))
+
+    async def _step(self, ctx: Context, step: Step) -> object:
+        match step.kind:
+            case "act":
+                return [await self.work.options(key=step.name)(step.name, step.tries)]
+            case "again":
+                first = await self.work.options(key=step.name)(step.name, step.tries)
+                await ctx.sleep(0.2, key=f"{step.name} between")
+                return [first, await self.work.options(key=step.name)(step.name, step.tries)]
+            case "sleep":
+                return await self._sleep(ctx, step)
+            case "signal":
+                return await ctx.wait_for(step.name, str)
+            case "late":
+                return await self._late(ctx, step)
+            case "gather":
+                return list(await asyncio.gather(*(self._step(ctx, each) for each in step.steps)))
+            case _:
+                return await self._below(ctx, step)
+
+    async def _sleep(self, ctx: Context, step: Step) -> float:
+        began = ctx.now(key=f"{step.name} began").timestamp()
+        await ctx.sleep(step.span, key=step.name)
+        return await self.tell.options(key=step.name)(step.name) - began
+
+    async def _late(self, ctx: Context, step: Step) -> str:
+        try:
+            return await ctx.wait_for(step.name, str, timeout=step.span, key=step.name)
+        except TimeoutError:
+            return "late"
+
+    async def _below(self, ctx: Context, step: Step) -> object:
+        """Steps that start other executions."""
+        calls = [self.program.options(key=node.name).call(node) for node in step.nodes]
+        if step.kind == "child":
+            return await _outcome(await ctx.spawn(calls[0]))
+        if step.kind == "enqueue":
+            return (await ctx.enqueue(calls[0])).id
+        if step.kind == "spawn":
+            handles = [await ctx.spawn(call) for call in calls]
+            return [await _outcome(handle) for handle in handles]
+        results = await ctx.map(self.program, step.nodes, tolerate=1.0)
+        return [BROKEN if isinstance(result, Failure) else result for result in results]
+
+
+async def _outcome(handle: Handle[list[object]]) -> object:
+    try:
+        return await handle.result()
+    except ExecutionFailedError:
+        return BROKEN
+
+
+def _driver() -> Driver:
+    scope = current.get()
+    assert scope is not None, "activities of a simulation run inside executions"
+    return cast("Driver", scope.body)

@@ -1,0 +1,144 @@
+"""Random programs: what simulated executions do, and what must come of them.
+
+A program is plain data, drawn from the tape, and is the input of the one task that runs it. Each step leaves something in
+the result that tells whether the rules held: which value an activity recorded, how long a sleep took, which signal was
+received. `expected` says what must have come out, whatever happened on the way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final, Literal
+
+import msgspec
+
+from perdure.testing.simulation.tape import Tape
+
+Kind = Literal["act", "again", "sleep", "signal", "late", "child", "spawn", "map", "gather", "enqueue"]
+KINDS: Final[tuple[Kind, ...]] = (
+    "act", "again", "sleep", "signal", "late", "child", "spawn", "map", "gather", "enqueue",
+)  # fmt: skip
+
+
+class Step(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One thing that a body does. `name` is unique in its program; `span` are seconds, `nodes` and `steps` what is below;
+    `tries` is how often an activity fails before it works."""
+
+    kind: Kind
+    name: str
+    span: float = 0.0
+    tries: int = 0
+    nodes: tuple[Node, ...] = ()
+    steps: tuple[Step, ...] = ()
+
+
+class Node(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One execution's program: its steps, and in how many attempts it fails after them (it has two retries)."""
+
+    name: str
+    steps: tuple[Step, ...] = ()
+    fails: int = 0
+
+
+RETRIES: Final = 2
+BROKEN: Final = "broken"
+"""What stands in a result for a child that failed for good."""
+
+
+class Maker:
+    """Draws programs. `room` bounds how many executions one program has in all."""
+
+    def __init__(self, tape: Tape, room: int = 8) -> None:
+        self._tape, self._room, self._count = tape, room, 0
+
+    def root(self, name: str) -> Node:
+        """A program for a root: it may wait for signals."""
+        return self._node(name, 0)
+
+    def _node(self, name: str, depth: int) -> Node:
+        self._room -= 1
+        steps = tuple(self._step(depth) for _ in range(1 + self._tape.choose("program", 4)))
+        fails = (0, 0, 0, 1, 2, 3)[self._tape.choose("program", 6)]
+        return Node(name, steps, fails)
+
+    def _step(self, depth: int, *, leaf: bool = False) -> Step:
+        self._count += 1
+        name = f"s{self._count}"
+        kinds = [kind for kind in KINDS if self._fits(kind, depth, leaf)]
+        kind = kinds[self._tape.choose("program", len(kinds))]
+        if kind in ("act", "again"):
+            return Step(kind, name, tries=(0, 0, 1, 2)[self._tape.choose("program", 4)])
+        if kind in ("sleep", "late"):
+            return Step(kind, name, span=(0.01, 0.5, 3.0, 30.0)[self._tape.choose("program", 4)])
+        if kind in ("child", "enqueue"):
+            return Step(kind, name, nodes=(self._node(name, depth + 1),))
+        if kind in ("spawn", "map"):
+            size = 1 + self._tape.choose("program", 3)
+            return Step(kind, name, nodes=tuple(self._node(f"{name}.{index}", depth + 1) for index in range(size)))
+        if kind == "gather":
+            size = 2 + self._tape.choose("program", 2)
+            return Step(kind, name, steps=tuple(self._step(depth, leaf=True) for _ in range(size)))
+        return Step(kind, name)
+
+    def _fits(self, kind: Kind, depth: int, leaf: bool) -> bool:
+        """Signals go to roots alone, whose ids are known; a branch of a gather makes no branches of its own."""
+        if kind in ("spawn", "map", "enqueue", "gather") and (leaf or self._room <= 0 or depth >= 2):
+            return False
+        if kind == "child" and (self._room <= 0 or depth >= 3):
+            return False
+        return kind != "signal" or (depth == 0 and not leaf)
+
+
+def signals(node: Node) -> list[str]:
+    """The signals for which a root waits, in order."""
+    return [step.name for step in node.steps if step.kind == "signal"]
+
+
+def succeeds(node: Node) -> bool:
+    """Whether an execution of the program completes, left alone."""
+    return node.fails <= RETRIES
+
+
+def nodes(node: Node) -> Iterator[Node]:
+    """The program and all below it, what it starts independently included."""
+    yield node
+    for step in node.steps:
+        for below in step.nodes:
+            yield from nodes(below)
+
+
+def mismatch(node: Node, result: object, values: dict[str, set[str]]) -> str | None:
+    """What is wrong with the result of a program that completed; `None` when it is right. `values` are those that bodies
+    of activities really returned, by the activity's name."""
+    if not isinstance(result, list) or len(result) != len(node.steps):
+        return f"{node.name}: {result!r} does not have {len(node.steps)} parts"
+    found = (_step_mismatch(step, part, values) for step, part in zip(node.steps, result, strict=True))
+    wrong = next((each for each in found if each is not None), None)
+    return None if wrong is None else f"{node.name}: {wrong}"
+
+
+def _step_mismatch(step: Step, part: object, values: dict[str, set[str]]) -> str | None:
+    if step.kind in ("act", "again"):
+        twice = isinstance(part, list) and len(set(part)) == 1 and set(part) <= values.get(step.name, set())
+        return None if twice else f"{step.name} recorded {part!r}; its bodies returned {values.get(step.name)}"
+    if step.kind == "sleep":
+        return None if isinstance(part, float) and part > step.span - 0.0005 else f"{step.name} slept {part!r}, not {step.span}"
+    if step.kind in ("signal", "late"):
+        wanted = step.name if step.kind == "signal" else "late"
+        return None if part == wanted else f"{step.name} received {part!r}, not {wanted!r}"
+    if step.kind == "enqueue":
+        return None if isinstance(part, str) else f"{step.name} answered {part!r}, no id"
+    if step.kind == "child":
+        return _child(step.nodes[0], part, values)
+    if not isinstance(part, list):
+        return f"{step.name} answered {part!r}, no list"
+    if step.kind == "gather":
+        pairs = zip(step.steps, part, strict=True)
+        return next((wrong for each, got in pairs if (wrong := _step_mismatch(each, got, values))), None)
+    return next((wrong for each, got in zip(step.nodes, part, strict=True) if (wrong := _child(each, got, values))), None)
+
+
+def _child(node: Node, result: object, values: dict[str, set[str]]) -> str | None:
+    if succeeds(node):
+        return mismatch(node, result, values)
+    return None if result == BROKEN else f"{node.name} must fail, and answered {result!r}"

@@ -1,0 +1,349 @@
+"""`World`: some workers, a client and one store, under a storm that ends; then everything must come to its end, and right.
+
+In the storm workers crash, stand still, lose the store or stop in order, and calls of the store fail. After it nothing fails
+any more: what has not settled by the horizon is stuck. What has settled must be what the programs promise, and the
+storage must pass the checker with all that was acknowledged and all that bodies did.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+from perdure.app import Parts, Perdure
+from perdure.errors import ExecutionNotFoundError, StorageError
+from perdure.ids import Ids, seeded
+from perdure.model.query import Query
+from perdure.model.records import Row
+from perdure.storage import Storage
+from perdure.storage.check import Observed, check
+from perdure.storage.settling import load_waits
+from perdure.testing.simulation.bodies import Bodies
+from perdure.testing.simulation.loop import Process, SimLoop, current_process
+from perdure.testing.simulation.programs import Maker, Node, mismatch, signals, succeeds
+from perdure.testing.simulation.storage import SimStorage, short
+from perdure.testing.simulation.tape import Tape
+
+START: Final = 1_767_225_600_000
+LEASE: Final = 6.0
+PATIENCE: Final = 3000.0
+
+
+class WrongError(AssertionError):
+    """A run came to its end, and the end is wrong."""
+
+
+class Profile:
+    """What can go wrong in a run, and how often: drawn per seed, because a run with everything at once hides faults."""
+
+    def __init__(self, seed: int) -> None:
+        draw = seeded(f"profile {seed}")
+        self.workers = draw.randint(1, 3)
+        self.roots = draw.randint(1, 4)
+        self.shuffle = draw.choice((0.0, 0.02, 0.3))
+        self.faults = draw.choice((0.0, 0.005, 0.03, 0.12))
+        self.storm = draw.choice((5.0, 20.0, 60.0))
+        self.stride = draw.choice((5, 17, 61))
+        self.chaos = draw.choice((0.0, 0.01, 0.05, 0.2))
+        self.kinds = [kind for kind in KINDS if draw.random() < 0.6]
+        self.hints = draw.choice((0.0, 0.5, 1.0))
+        self.linger = draw.choice((0.0, 0.05, 1.0))
+        self.cancels = draw.choice((0.0, 0.0, 0.3))
+        self.poison = draw.random() < 0.15
+
+
+KINDS: Final = ("crash", "pause", "partition", "stop")
+SPANS: Final = (0.01, 0.5, 4.0, 15.0)
+
+
+class Slot:
+    """The place of one worker: its process of the moment, and the app in it."""
+
+    def __init__(self, name: str) -> None:
+        self.name, self.lives = name, 0
+        self.process: Process
+        self.storage: SimStorage
+        self.app: Perdure | None = None
+        self.up = False
+
+
+class SimClock:
+    """The time of a loop as a clock of the engine."""
+
+    def __init__(self, loop: SimLoop) -> None:
+        self._loop = loop
+
+    def now(self) -> int:
+        """Milliseconds UTC."""
+        return START + round(self._loop.seconds * 1_000_000) // 1000
+
+    def monotonic(self) -> float:
+        """Seconds."""
+        return self._loop.seconds
+
+    def call_later(self, delay: float, callback: Callable[[], object]) -> asyncio.TimerHandle:
+        """Calls `callback` after `delay` seconds."""
+        return self._loop.call_later(delay, callback)
+
+    async def sleep(self, delay: float) -> None:
+        """Returns after `delay` seconds."""
+        await asyncio.sleep(delay)
+
+
+class World:
+    """One run. `run` returns when all is well and raises what is wrong."""
+
+    def __init__(self, tape: Tape, storage: Storage, profile: Profile) -> None:
+        self.tape, self.profile, self.storage = tape, profile, storage
+        self.loop = SimLoop(tape, profile.shuffle, profile.storm + PATIENCE)
+        self.stormy = True
+        self.history: list[Observed] = []
+        self.trace: list[str] = []
+        self.crashes = 0
+        self.clock = SimClock(self.loop)
+        self.bodies = Bodies(lambda: self.clock.now() / 1000, lambda count: tape.choose("order", count), self._die)
+        maker = Maker(tape)
+        self.roots = [maker.root(f"root-{index}") for index in range(profile.roots)]
+        self.cancelled: set[str] = set()
+        self._slots = [Slot(f"w{index}") for index in range(profile.workers)]
+        self._next_chaos = profile.stride
+
+    # -- for the storages ---------------------------------------------------------------------------------------------
+
+    def fault_share(self) -> float:
+        """How often a call of the store fails now."""
+        return self.profile.faults
+
+    def time(self) -> float:
+        """Seconds."""
+        return self.loop.seconds
+
+    def note(self, who: object, what: str) -> None:
+        """A line of the trace."""
+        self.trace.append(f"{self.loop.seconds:9.3f}  {who!s:8} {what}")
+
+    # -- running ------------------------------------------------------------------------------------------------------
+
+    def run(self) -> None:
+        """The whole run. Raises `WrongError`, `DeadlockError`, `StalledError` or what a client met."""
+        self.loop.each_step = self._each_step
+        self.loop.call_later(self.profile.storm, self._heal, context=contextvars.Context())
+        try:
+            self.loop.run_until_complete(self._live())
+        except AssertionError as error:
+            error.add_note(self._open_ones())
+            raise
+        self._judge()
+
+    async def _live(self) -> None:
+        for slot in self._slots:
+            self._start(slot)
+        client = Process("client")
+        done = self.loop.create_task(self._client(client), context=client.context.copy())
+        done.add_done_callback(lambda _: None)
+        await asyncio.wait([done])
+        done.result()
+        while any(row.closed_at is None for row in self._rows()) or self.stormy:
+            await asyncio.sleep(1.0)
+
+    def _app(self, process: Process, storage: SimStorage) -> Perdure:
+        app = Perdure("memory://", poll=2.0, lease=LEASE, drain=1.0)
+        app.include(self.bodies.registry)
+        number = seeded(f"{self.tape.seed} {process.name}").randrange(2**60)
+        app.parts = Parts(storage, self.clock, Ids(number), self.profile.linger, 1.0)
+        return app
+
+    # -- workers ------------------------------------------------------------------------------------------------------
+
+    def _start(self, slot: Slot) -> None:
+        slot.lives += 1
+        slot.process = Process(f"{slot.name}.{slot.lives}")
+        slot.storage = SimStorage(self.storage, self, slot.process)
+        slot.app, slot.up = self._app(slot.process, slot.storage), True
+        self._as(slot.process, self._work(slot.app))
+
+    def _as(self, process: Process, coroutine: Any) -> None:
+        context = process.context.copy()
+        context.run(lambda: self.loop.create_task(coroutine, context=context))
+
+    async def _work(self, app: Perdure) -> None:
+        while True:
+            try:
+                await app.start()
+            except StorageError:
+                await asyncio.sleep(0.5)
+            else:
+                return
+
+    async def _stop(self, slot: Slot, process: Process) -> None:
+        assert slot.app is not None
+        await slot.app.close()
+        self._kill(slot, process, 0.5)
+
+    def _kill(self, slot: Slot, process: Process, delay: float) -> None:
+        if slot.process is process and slot.up:
+            slot.up = False
+            self.loop.kill(process)
+            self.loop.call_later(delay, self._start, slot, context=contextvars.Context())
+
+    def _die(self) -> None:
+        """Kills the process in which it is called."""
+        process = current_process.get()
+        slot = next(slot for slot in self._slots if slot.process is process)
+        self.note(process, "dies of its own work")
+        self.crashes += 1
+        self._kill(slot, slot.process, 0.5)
+
+    # -- chaos --------------------------------------------------------------------------------------------------------
+
+    def _each_step(self) -> None:
+        if not self.stormy or self.loop.steps < self._next_chaos:
+            return
+        self._next_chaos += self.profile.stride
+        kinds = self.profile.kinds
+        if kinds and self.tape.chance("chaos", self.profile.chaos / 5):
+            kind = kinds[self.tape.choose("chaos", len(kinds))]
+            slot = self._slots[self.tape.choose("chaos", len(self._slots))]
+            self._strike(kind, slot, SPANS[self.tape.choose("chaos", len(SPANS))])
+
+    def _strike(self, kind: str, slot: Slot, span: float) -> None:
+        if not slot.up:
+            return
+        self.note(slot.process, f"** {kind} for {span:g} s")
+        if kind == "crash":
+            self.crashes += 1
+            self._kill(slot, slot.process, span)
+        elif kind == "pause":
+            slot.process.paused = self.loop.seconds + span
+        elif kind == "partition":
+            slot.storage.partitioned = self.loop.seconds + span
+        elif slot.app is not None and slot.app.is_open:
+            self._as(slot.process, self._stop(slot, slot.process))
+
+    def hint(self, origin: SimStorage) -> None:
+        """Tells the other processes that something changed, if the tape lets it arrive (R14)."""
+        for slot in self._slots:
+            if slot.up and slot.storage is not origin and self.tape.chance("order", self.profile.hints):
+                self.loop.call_soon(slot.storage.hint, context=contextvars.Context())
+
+    def _heal(self) -> None:
+        self.note("--", "the storm is over")
+        self.stormy = False
+        for slot in self._slots:
+            slot.process.paused = min(slot.process.paused, self.loop.seconds)
+            slot.storage.partitioned = 0.0
+
+    # -- the client ---------------------------------------------------------------------------------------------------
+
+    async def _client(self, process: Process) -> None:
+        app = self._app(process, SimStorage(self.storage, self, process))
+        await self._stubborn(lambda: app.start(worker=False))
+        errands = [self._errand(app, f"root-{index}", root) for index, root in enumerate(self.roots)]
+        if self.profile.poison:
+            errands.append(self._poison(app))
+        await asyncio.gather(*errands)
+
+    async def _stubborn(self, verb: Callable[[], Awaitable[Any]]) -> Any:
+        """What a careful client does: the same call again, until it is acknowledged."""
+        while True:
+            try:
+                return await verb()
+            except StorageError:
+                await asyncio.sleep(0.3)
+
+    async def _errand(self, app: Perdure, id: str, root: Node) -> None:
+        """One root: enqueued, sent its signals, perhaps cancelled, awaited."""
+        await asyncio.sleep(self.tape.choose("order", 5) * 0.7)
+        task = self.bodies.program.options(idempotency_key=id)
+        handle = await self._stubborn(lambda: app.enqueue(task.call(root)))
+        self.history.append(
+            Observed(verb="enqueue", execution_id=handle.id, task_name="program", idempotency_key=id)
+        )
+        if self.tape.chance("chaos", self.profile.cancels):
+            self.cancelled.add(handle.id)
+            self._as_now(self._cancel(app, handle.id))
+        for index, name in enumerate(signals(root)):
+            await self._signal(app, handle.id, f"{id} signal {index}", name)
+        execution = await self._stubborn(handle.wait)
+        self._note_end(handle.id)
+        self._judge_root(root, execution)
+
+    def _as_now(self, coroutine: Any) -> None:
+        self.loop.create_task(coroutine)
+
+    async def _signal(self, app: Perdure, id: str, signal_id: str, name: str) -> None:
+        await asyncio.sleep(self.tape.choose("order", 4) * 0.8)
+        await self._stubborn(lambda: app.client.send_signal(signal_id, id, name, f'"{name}"'))
+        self.history.append(Observed(verb="signal", execution_id=id, signal_id=signal_id))
+
+    async def _cancel(self, app: Perdure, id: str) -> None:
+        await asyncio.sleep(self.tape.choose("order", 8) * 0.9)
+        await self._stubborn(lambda: app.client.cancel(id, "enough"))
+
+    async def _poison(self, app: Perdure) -> None:
+        handle = await self._stubborn(lambda: app.enqueue(self.bodies.poison.options(id="poison").call()))
+        execution = await self._stubborn(handle.wait)
+        kind = execution.failure.kind if execution.failure else None
+        if kind != "worker_lost":
+            raise WrongError(f"what kills its workers ended as {execution.status}, {kind}")
+
+    def _note_end(self, id: str) -> None:
+        row = self.storage.get([id])[0]
+        if row is None:
+            raise WrongError(f"{id} was acknowledged and is gone")
+        self.history.append(
+            Observed(
+                verb="settled", execution_id=id, generation=row.generation, status=row.status, result=row.result,
+                failure=row.failure,
+            )  # fmt: skip
+        )
+
+    def bury(self) -> None:
+        """Lets nothing of the run live on."""
+        self.loop.bury()
+
+    # -- judging ------------------------------------------------------------------------------------------------------
+
+    def _judge_root(self, root: Node, execution: Any) -> None:
+        if execution.status == "cancelled" and execution.id in self.cancelled:
+            return
+        wanted = "completed" if succeeds(root) else "failed"
+        if execution.status != wanted:
+            raise WrongError(f"{root.name} is {execution.status}, not {wanted}: {execution.failure}")
+        wrong = mismatch(root, execution.result, self.bodies.values) if wanted == "completed" else None
+        if wrong is not None:
+            raise WrongError(wrong)
+
+    def _judge(self) -> None:
+        """Everything has come to its end."""
+        effects = self.bodies.effects
+        found = check(self.storage, self.history, effects)
+        if found:
+            raise WrongError("; ".join(map(str, found[:5])))
+        doubled = self._doubled()
+        if doubled:
+            raise WrongError(f"started more than once: {', '.join(doubled)}")
+
+    def _doubled(self) -> list[str]:
+        """Programs that more executions ran than attempts of their starter allow."""
+        roots = [row for row in self._rows() if row.parent_id is None]
+        inputs = [row.input for row in roots]
+        return sorted({text for text in inputs if inputs.count(text) > 1})
+
+    def _rows(self) -> tuple[Row, ...]:
+        return self.storage.search(Query(), "oldest", 10_000, None, 0).rows
+
+    def _open_ones(self) -> str:
+        """What is not over, for the message."""
+        lines = [
+            f"  {short(row.id)} {row.task_name} {row.status} due {row.due_at} worker {row.worker_id} "
+            f"waits {[wait.kind for wait in load_waits(row.waits)]}"
+            for row in self._rows()
+            if row.closed_at is None
+        ]
+        return "open executions:\n" + "\n".join(lines)
+
+
+__all__ = ["ExecutionNotFoundError", "Profile", "World", "WrongError"]

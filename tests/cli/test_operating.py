@@ -1,0 +1,153 @@
+"""`tasks`, `workers`, `migrate`, `prune`, `check`, `doctor`: for people who run it."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import stat
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+
+from perdure import Perdure
+from tests.cli.conftest import APP, Cli
+
+Settled = Callable[..., Awaitable[None]]
+Reaching = Callable[[str, str], Awaitable[None]]
+
+
+def test_tasks_lists_what_is_declared(cli: Cli) -> None:
+    screen = cli.app("tasks").output
+    assert "order(customer: int, note: str = '') -> tests.cli.shop.Order" in screen
+    assert "Take an order from cart to door." in screen
+    assert "Nobody reads the second line." not in screen
+    found = {each["name"]: each for each in json.loads(cli.app("tasks", "--json").stdout)}
+    assert found["charge"]["kind"] == "activity"
+    assert found["charge"]["options"] == {"retries": "2", "timeout": "30 s"}
+    assert found["charge"]["source"].rpartition(":")[0].endswith("tests/cli/shop.py")
+    assert found["echo"]["aliases"] == ["say"]
+
+
+def test_one_task_by_name_or_alias(cli: Cli) -> None:
+    assert "also say" in cli.app("tasks", "say").output
+    assert "did you mean 'order'" in cli.app("tasks", "ordr", code=4).stderr
+
+
+async def test_workers_come_and_are_sent_home(cli: Cli) -> None:
+    cli("migrate")
+    assert "no worker is running" in cli("workers").output
+
+    async def look(app: Perdure) -> None:
+        (worker,) = await app.workers()
+        assert worker.alive
+
+    await cli.work(look)
+    assert cli.json("workers") == {"workers": [], "unserved": []}
+    assert "there is no worker nobody" in cli("workers", "drain", "nobody", code=4).stderr
+
+
+def test_workers_names_tasks_that_nobody_has(cli: Cli) -> None:
+    cli.enqueue("echo", "value=1")
+    assert "task echo has open executions and no live worker" in cli("workers").output
+    assert cli.json("workers")["unserved"] == ["echo"]
+
+
+def test_migrate_status_check_and_script(cli: Cli) -> None:
+    assert "schema version 0" in cli("migrate", "--status").output
+    assert not Path("shop.db").exists()
+    before = cli.json("migrate", "--check", code=3)
+    assert before["version"] == 0
+    assert before["pending"]
+    script = cli("migrate", "--sql").output
+    sqlite3.connect(":memory:").executescript(script)
+    assert "applied" in cli("migrate").output
+    assert "nothing to do" in cli("migrate").output
+    assert cli.json("migrate", "--check")["pending"] == []
+
+
+def test_a_store_of_a_newer_release_is_refused(cli: Cli) -> None:
+    cli("migrate")
+    with sqlite3.connect("shop.db") as connection:
+        connection.executemany("INSERT INTO schema_version VALUES (?, 'later', 'x', 0)", [(version,) for version in (98, 99)])
+    connection.close()
+    for words in (["list"], ["migrate"], ["migrate", "--status"]):
+        assert "upgrade perdure" in cli(*words, code=3).stderr
+
+
+def test_an_old_schema_is_not_migrated_by_reading(cli: Cli) -> None:
+    sqlite3.connect("shop.db").close()
+    Path("shop.db").touch()
+    assert "must be migrated first" in cli("list", code=3).stderr
+    assert cli.json("migrate", "--status")["version"] == 0
+
+
+async def test_prune_counts_first(cli: Cli, settled: Settled) -> None:
+    ids = [cli.enqueue("echo", "value=1"), cli.enqueue("family")]
+    waiting = cli.enqueue("nap", "seconds=3600")
+    await settled(*ids)
+    assert cli("prune", "--older", "0s", "--dry-run").output == "would remove 4 executions\n"
+    assert cli.json("prune", "--older", "1h", "--yes") == {"count": 0, "done": False}
+    cli("prune", "--older", "0s", input="n\n", code=130)
+    assert cli.json("prune", "--older", "0s", "--yes") == {"count": 4, "done": True}
+    assert [each["id"] for each in cli.json("list")["items"]] == [waiting]
+    assert "Missing option '--older'" in cli("prune", code=2).stderr
+
+
+async def test_check_finds_what_would_drift(cli: Cli, reaching: Reaching) -> None:
+    order, echo = cli.enqueue("order", "customer=1"), None
+    await reaching(order, "status:waiting")
+    echo, nap = cli.enqueue("echo", "value=1"), cli.enqueue("nap")
+    assert "3 open executions fit this code" in cli("check", APP).output
+    document = cli.json("check", "tests.cli.older:app", code=1)
+    problems = {each["id"]: " ".join(each["problems"]) for each in document["drift"]}
+    assert "activity charge is recorded but not declared" in problems[order]
+    assert "input does not fit" in problems[echo]
+    assert "task nap is not declared" in problems[nap]
+    screen = cli("check", "tests.cli.older:app", code=1).output
+    assert "✗ 3 of 3 open executions would drift" in screen
+    assert "retry ID --forget charge" in screen
+
+
+def test_doctor_finds_nothing_wrong(cli: Cli) -> None:
+    cli("migrate")
+    found = {each["name"]: each for each in cli.json("doctor", "--check-invariants")}
+    assert {each["level"] for each in found.values()} == {"ok"}
+    assert {"SQLite", "journal mode", "file mode", "folder", "locks", "hints", "schema", "leases", "clock"} <= found.keys()
+    assert found["invariants"]["detail"] == "all hold"
+
+
+def test_doctor_says_what_to_do(cli: Cli) -> None:
+    assert "there is no file" in cli("doctor", code=1).output
+    cli.enqueue("echo", "value=1")
+    Path("shop.db").chmod(0o644)
+    lines = cli("doctor").output.splitlines()
+    assert any(line.startswith("! file mode") for line in lines)
+    assert any("→ chmod 600" in line for line in lines)
+    assert any("task echo has open executions and no live worker" in line for line in lines)
+
+
+def test_doctor_finds_a_broken_promise(cli: Cli) -> None:
+    execution_id = cli.enqueue("echo", "value=1")
+    with sqlite3.connect("shop.db") as connection:
+        connection.execute("UPDATE executions SET due_at = NULL")
+    connection.close()
+    found = [each for each in cli.json("doctor", "--check-invariants", code=1) if each["level"] == "bad"]
+    assert found
+    assert execution_id in found[0]["detail"]
+
+
+@pytest.mark.parametrize("words", [["list"], ["show", "x"], ["cancel", "x"], ["workers"], ["prune", "--older", "1d"]])
+def test_what_reads_makes_no_store(cli: Cli, words: list[str]) -> None:
+    assert "there is no store at" in cli(*words, code=5).stderr
+    assert not Path("shop.db").exists()
+
+
+def test_a_new_store_is_for_its_user_alone(cli: Cli) -> None:
+    cli("migrate")
+    assert stat.S_IMODE(Path("shop.db").stat().st_mode) == 0o600
+
+
+def test_a_file_that_is_no_database(cli: Cli) -> None:
+    Path("shop.db").write_text("hello" * 1000)
+    assert "no SQLite database" in cli("list", code=5).stderr

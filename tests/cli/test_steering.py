@@ -1,0 +1,101 @@
+"""`cancel`, `retry`, `signal`, `fork`: what changes, what is counted first, what is refused."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable
+
+from tests.cli.conftest import Cli
+
+Settled = Callable[..., Awaitable[None]]
+Reaching = Callable[[str, str], Awaitable[None]]
+
+
+def status(cli: Cli, execution_id: str) -> str:
+    return str(cli.json("show", execution_id)["status"])
+
+
+def test_cancel_by_id(cli: Cli) -> None:
+    execution_id = cli.enqueue("nap", "seconds=60")
+    assert "cancelled" in cli("cancel", execution_id, "--reason", "no more").output
+    found = cli.json("show", execution_id)
+    assert (found["status"], found["cancel_reason"]) == ("cancelled", "no more")
+    assert found["why"] == "it was cancelled (no more)"
+    assert "left alone: it is cancelled" in cli("cancel", execution_id).output
+
+
+def test_a_bad_id_keeps_no_other_from_its_turn(cli: Cli) -> None:
+    execution_id = cli.enqueue("nap")
+    answer = json.loads(cli("cancel", "nope", execution_id, "--json", code=4).stdout)
+    assert [each["done"] for each in answer] == [None, "cancelled"]
+    assert status(cli, execution_id) == "cancelled"
+
+
+def test_cancel_by_query_counts_and_asks(cli: Cli) -> None:
+    for n in range(3):
+        cli.enqueue("echo", f"value={n}")
+    kept = cli.enqueue("nap")
+    assert cli("cancel", "--where", "task:echo", "--dry-run").output == "would cancel 3 executions\n"
+    assert "cancel 3 executions" in cli("cancel", "--where", "task:echo", input="n\n", code=130).output
+    assert cli.json("list", "--count", "status:pending") == {"count": 4}
+    assert "done: 3 executions" in cli("cancel", "--where", "task:echo", input="y\n").output
+    assert cli.json("list", "--count", "status:cancelled") == {"count": 3}
+    assert status(cli, kept) == "pending"
+    assert cli.json("cancel", "--where", "", "--yes") == {"count": 1, "done": True}
+
+
+def test_ids_and_a_query_exclude_each_other(cli: Cli) -> None:
+    cli("migrate")
+    assert "name ids, or choose by --where" in cli("cancel", code=2).stderr
+    assert "name ids, or choose by --where" in cli("retry", "x", "--where", "", code=2).stderr
+    assert "--forget goes with ids" in cli("retry", "--where", "", "--forget", "x", code=2).stderr
+
+
+async def test_retry_of_a_failure(cli: Cli, settled: Settled) -> None:
+    execution_id = cli.enqueue("broken")
+    await settled(execution_id)
+    assert "would retry" in cli("retry", execution_id, "--dry-run").output
+    assert status(cli, execution_id) == "failed"
+    assert "retried" in cli("retry", execution_id).output
+    assert cli.json("show", execution_id)["generation"] == 1
+    assert "only a failed" in cli("retry", execution_id, code=3).stderr
+    await settled(execution_id)
+    assert cli.json("retry", "--where", "status:failed", "--yes") == {"count": 1, "done": True}
+
+
+async def test_retry_may_forget_entries(cli: Cli, reaching: Reaching) -> None:
+    execution_id = cli.enqueue("order", "customer=1")
+    await reaching(execution_id, "status:waiting")
+    refused = cli("retry", execution_id, "--forget", "nothing", code=4)
+    assert "names are charge" in refused.stderr
+    assert "forgot 1 entry of charge" in cli("retry", execution_id, "--forget", "charge").output
+    assert not [each for each in cli.json("show", execution_id)["journal"] if each["name"] == "charge"]
+
+
+def test_signal_takes_json_text_and_standard_input(cli: Cli) -> None:
+    execution_id = cli.enqueue("order", "customer=1")
+    assert f"approval to {execution_id}, which is pending" in cli("signal", execution_id, "approval", "true").output
+    cli("signal", execution_id, "approval", "-", input='{"a": 1}')
+    cli("signal", execution_id, "approval", "yes", "--text")
+    cli("signal", execution_id, "approval")
+    refused = cli("signal", execution_id, "approval", "yes", code=2)
+    assert "quoted twice" in refused.stderr
+    assert "signal name" in cli("signal", execution_id, "not ok", "1", code=3).stderr
+    assert "there is no execution" in cli("signal", "nope", "approval", "1", code=4).stderr
+
+
+async def test_fork_goes_on_from_an_entry(cli: Cli, reaching: Reaching) -> None:
+    execution_id = cli.enqueue("order", "customer=1")
+    await reaching(execution_id, "status:waiting")
+    whole = cli("fork", execution_id).stdout.strip()
+    assert cli.json("show", whole)["journal"] == []
+    other = cli("fork", execution_id, "--input", '{"customer": 2}').stdout.strip()
+    assert cli.json("show", other)["input"]["customer"] == 2
+    assert "no recorded entry 'nope'" in cli("fork", execution_id, "--from", "nope", code=3).stderr
+    answer = cli.json("fork", execution_id, "--from", "charge")
+    assert answer["forked_from"] == execution_id
+
+
+def test_fork_checks_the_input_by_the_signature_where_an_app_is_named(cli: Cli) -> None:
+    execution_id = cli.enqueue("order", "customer=1")
+    assert "customer" in cli.app("fork", execution_id, "--input", '{"customer": "x"}', code=2).stderr
