@@ -99,7 +99,7 @@ class Program(click.Group):
             code = error.exit_code
         except BrokenPipeError:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            code = 141
+            code = 1  # as click answers it
         except (click.Abort, KeyboardInterrupt):
             click.echo("interrupted", err=True)
             code = 130

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Generic, TypeVar, overload
 
-from perdure.codec import TypeCodec, codec_for
+from perdure.codec import DecodeError, TypeCodec, codec_for
 from perdure.engine.options import checked_name
 from perdure.errors import InvalidInputError, NotSerializableError
 
@@ -36,13 +36,30 @@ def encode_signal(signal: str | Signal[Any], value: object) -> tuple[str, str]:
     """Name and encoded value. A typed signal checks the value. Raises `InvalidInputError`, `NotSerializableError`."""
     if not isinstance(signal, Signal):
         name = checked_name("signal", signal)
-        return name, codec_for(_hint(value), f"signal {name}").encode(value)
+        return name, _untyped(value, f"signal {name}")
     try:
         return signal.name, signal.codec.encode(signal.codec.convert(value))
     except (ValueError, NotSerializableError) as error:
         raise InvalidInputError(f"signal {signal.name}: {error}") from error
 
 
-def _hint(value: object) -> object:
-    """By which type a value without a declared one is written: JSON natives as they are, others by their own class."""
-    return object if value is None or isinstance(value, str | int | float | list | dict | tuple | set) else type(value)
+def decode_signal(codec: TypeCodec, text: str) -> object:
+    """A sent value as the one who waits wants it; it may have been sent without a type. Raises `DecodeError`."""
+    try:
+        return codec.decode(text)
+    except DecodeError as error:
+        try:
+            return codec.convert(codec_for(object).decode(text))
+        except DecodeError:
+            raise error from None
+
+
+def _untyped(value: object, where: str) -> str:
+    """A value whose type nobody told: in natural JSON, or a record by its own class."""
+    try:
+        return codec_for(object, where).encode(value)
+    except NotSerializableError as error:
+        try:
+            return codec_for(type(value), where).encode(value)
+        except NotSerializableError:
+            raise error from None

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from perdure.clock import Duration, milliseconds
 from perdure.codec import DecodeError, TypeCodec, encode_failure
+from perdure.engine.signal import decode_signal
 from perdure.engine.waits import OpenWait
 from perdure.errors import Failure
 from perdure.model.records import MEMO, Entry, Received
@@ -44,7 +45,7 @@ async def wait_for(verbs: Verbs, name: str, codec: TypeCodec, timeout: Duration 
     if entry.value is None:
         raise TimeoutError(f"no signal {name!r} came in time")
     try:
-        return codec.decode(verbs.host.payloads.unwrap(entry.value))
+        return decode_signal(codec, verbs.host.payloads.unwrap(entry.value))
     except DecodeError as error:
         raise verbs.drifted(f"signal {name!r} does not decode: {error}") from error
 

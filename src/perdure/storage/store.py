@@ -102,6 +102,7 @@ class Store:
         self._batch: Batch = {}
         self._scheduled = self._in_flight = self._closed = False
         self._pause = FIRST_PAUSE
+        self._written: asyncio.Future[None] | None = None
         self._inbox: SimpleQueue[Batch | None] = SimpleQueue()
         self._writer: threading.Thread | None = None
         self._readers: ThreadPoolExecutor | None = None
@@ -124,8 +125,9 @@ class Store:
 
     async def close(self) -> None:
         """Writes what is queued, then ends threads and closes the storage. Closing twice is no error."""
-        while not self._closed and (self._batch or self._in_flight) and self._pause == FIRST_PAUSE:
-            await asyncio.sleep(0)
+        if not self._closed and (self._batch or self._in_flight) and self._pause == FIRST_PAUSE:
+            self._written = self._loop.create_future()
+            await self._written
         if self._closed:
             return
         self._closed = True
@@ -184,7 +186,8 @@ class Store:
     def _flush(self) -> None:
         self._scheduled = False
         batch, self._batch = _closed_batch(self._batch), {}
-        if not batch or self._in_flight:
+        if not batch:
+            self._all_written()
             return
         self._in_flight = True
         if self.storage.inline:
@@ -234,12 +237,20 @@ class Store:
         self._in_flight = False
         if self._batch:
             self._schedule()
+        else:
+            self._all_written()
+
+    def _all_written(self) -> None:
+        """Nothing is under way, or nothing can be written: who closes need not wait any longer."""
+        if self._written is not None and not self._written.done():
+            self._written.set_result(None)
 
     def _send_again(self, again: Batch) -> None:
         logger.warning("storage cannot be written; %d changes wait %.2g s", sum(map(len, again.values())), self._pause)
         for verb, requests in again.items():
             self._batch[verb] = requests + self._batch.get(verb, [])
         self.clock.call_later(self._pause, self._next)
+        self._all_written()
         self._pause = min(self._pause * 2, LONGEST_PAUSE)
 
     def _refuse_rest(self) -> None:

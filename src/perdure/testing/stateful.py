@@ -72,7 +72,7 @@ class StorageMachine(Composer, RuleBasedStateMachine):
     def begin(self, first: list[ExecutionWish], family: TransitionWish, worker: str) -> None:
         """Known workers, some executions, and a family: most of what can go wrong needs them."""
         for each in wishes.WORKERS:
-            self.heartbeat(each, wrong=False, leaving=False, drain=False)
+            self.heartbeat(each, wrong=False, holding=None, drain=False)
         self.enqueue(first)
         self.rows = read(self.model).listed
         self.work(worker, [family])
@@ -149,16 +149,22 @@ class StorageMachine(Composer, RuleBasedStateMachine):
 
     @rule(
         worker=st.sampled_from(wishes.WORKERS), wrong=st.sampled_from((False, False, True)),
-        leaving=st.sampled_from((False, False, False, True)), drain=st.sampled_from((False, False, False, True)),
+        holding=st.sampled_from((None, None, 0, 1, 9)),
+        drain=st.sampled_from((False, False, False, True)),
     )  # fmt: skip
-    def heartbeat(self, worker: str, wrong: bool, leaving: bool, drain: bool) -> None:
+    def heartbeat(self, worker: str, wrong: bool, holding: int | None, drain: bool) -> None:
         if drain:
             self._both("drain", lambda storage: storage.drain([worker, "nobody"], self.now))
         held = [(row.id, row.token + wrong) for row in self.rows if row.worker_id == worker]
         running = (*held, ("nobody", 1)) if wrong else tuple(held)
-        row = WorkerRow(worker, "host", 1, "1", ALL_QUEUES, ALL_TASKS, 10, len(running), 0, self.now + LEASE)
-        verb = "leave" if leaving else "heartbeat"
-        self._both(verb, lambda storage: storage.heartbeat(Heartbeat(row, running, leaving), self.now))
+        known = None if holding is None else tuple(id for id, _ in running[:holding])
+        beat = Heartbeat(self._worker(worker, len(running)), running, holding=known)
+        self._both("heartbeat", lambda storage: storage.heartbeat(beat, self.now))
+
+    @rule(worker=st.sampled_from(wishes.WORKERS))
+    def leave(self, worker: str) -> None:
+        beat = Heartbeat(self._worker(worker, 0), leaving=True)
+        self._both("leave", lambda storage: storage.heartbeat(beat, self.now))
 
     @rule(step=st.integers(0, 2 * LEASE))
     def reclaim(self, step: int) -> None:
@@ -239,6 +245,9 @@ class StorageMachine(Composer, RuleBasedStateMachine):
             self.history = [note for note in self.history if note.execution_id in kept]
         self.tally.update(kinds(verb, expected))
         return expected
+
+    def _worker(self, id: str, running: int) -> WorkerRow:
+        return WorkerRow(id, "host", 1, "1", ALL_QUEUES, ALL_TASKS, 10, running, 0, self.now + LEASE)
 
     def _page(self, terms: Query, order: Order, limit: int, after: str | None) -> Found:
         return self._both("search", lambda storage: storage.search(terms, order, limit, after, self.now))

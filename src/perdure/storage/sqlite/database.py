@@ -21,6 +21,7 @@ from typing import Final
 from perdure.errors import StorageError
 from perdure.storage.sqlite.checkpoints import Checkpoints, is_affected
 from perdure.storage.sqlite.failures import explaining, is_busy
+from perdure.storage.sqlite.forks import in_child
 from perdure.storage.sqlite.session import SQLiteSession
 
 OLDEST: Final = (3, 35, 0)
@@ -52,8 +53,7 @@ class Database:
         self._broken = False
         self._readers: list[SQLiteSession] = []
         self.checkpoints: Checkpoints | None = None
-        if hasattr(os, "register_at_fork"):
-            os.register_at_fork(after_in_child=self._abandon)
+        in_child(self._abandon)
 
     @contextmanager
     def writing(self) -> Generator[SQLiteSession]:

@@ -19,6 +19,7 @@ from contextlib import suppress
 from typing import Final
 
 from perdure.ids import random_bytes
+from perdure.storage.sqlite.forks import in_child
 
 SUFFIX: Final = ".sock"
 LONGEST: Final = 100
@@ -46,8 +47,7 @@ class Hints:
         self._descriptor: int | None = None
         self._others: list[str] = []
         self._listed = self._changed = -REFRESH
-        if hasattr(os, "register_at_fork"):
-            os.register_at_fork(after_in_child=self._drop)
+        in_child(self._drop)
 
     @property
     def works(self) -> bool:

@@ -19,6 +19,7 @@ from typing import Final, TypeAlias
 from urllib.parse import quote
 
 from perdure.ids import random_bytes
+from perdure.storage.sqlite.forks import in_child
 
 BOOT_ID: Final = "/proc/sys/kernel/random/boot_id"
 MOST_NAME: Final = 120
@@ -53,8 +54,7 @@ class Liveness:
         self._mine: dict[str, int] = {}
         self._works: bool | None = None
         self._boot_id = _boot_id() if folder else ""
-        if hasattr(os, "register_at_fork"):
-            os.register_at_fork(after_in_child=self._drop)
+        in_child(self._drop)
 
     @property
     def works(self) -> bool:
@@ -83,7 +83,7 @@ class Liveness:
 
     def release(self, worker_id: str) -> None:
         """Gives a worker's lock back and removes the file, also one that another left behind."""
-        if self._works is not None:
+        if self.folder:
             with suppress(OSError):
                 os.unlink(self._path(worker_id))
         self._close(worker_id)

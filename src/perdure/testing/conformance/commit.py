@@ -4,7 +4,18 @@ from __future__ import annotations
 
 import pytest
 
-from perdure.model.records import Completed, Conflict, Enqueued, Outcome, Released, Retried, Settled, Transition, Wait
+from perdure.model.records import (
+    Completed,
+    Conflict,
+    Enqueued,
+    Outcome,
+    Released,
+    Retried,
+    Settled,
+    Suspended,
+    Transition,
+    Wait,
+)
 from perdure.storage.settling import load_waits
 from perdure.testing.conformance.hand import (
     DONE,
@@ -164,6 +175,24 @@ class CommitConformance(Conformance):
         with pytest.raises(ValueError, match="completed"):
             on.storage.commit(batch, on.now)
         assert (on.status("a"), on.keys("a")) == (["running"], [])
+
+    @pytest.mark.parametrize("parent", ["b", "nobody"])
+    def test_a_child_of_another(self, on: Hand, parent: str) -> None:
+        """A program that spawns children of others errs; nothing of the call happens."""
+        on.add("a", "b")
+        on.start("a")
+        spawns = [on.child("c", "a"), on.new("d", parent_id=parent, slot="s", root_id=parent, depth=1)]
+        with pytest.raises(ValueError, match=parent):
+            on.commit("a", DONE, entries=[activity("x")], spawns=spawns)
+        assert (on.status("a", "c", "d"), on.keys("a")) == (["running", None, None], [])
+
+    def test_signals_without_counts(self, on: Hand) -> None:
+        """A program that does not say how many signals it took errs; nothing of the call happens."""
+        on.add("a")
+        on.start("a")
+        with pytest.raises(ValueError, match="signals"):
+            on.commit("a", Suspended((Wait("signal", "go"),), None, ("go",), ()))
+        assert on.status("a") == ["running"]
 
     def test_retried(self, on: Hand) -> None:
         """R5: the next attempt comes when it is due, with the failure of the last one shown."""

@@ -129,6 +129,13 @@ class EnqueueConformance(Conformance):
         on.run("a", DONE)
         assert on.add("b", idempotency_key="k") == [Enqueued("a", False, "completed")]
 
+    def test_no_children_by_enqueue(self, on: Hand) -> None:
+        """A program that enqueues a child errs: children come with a transition of their parent."""
+        on.parent("p")
+        with pytest.raises(ValueError, match="parent"):
+            on.storage.enqueue([on.new("a"), on.child("c", "p")], on.now)
+        assert on.status("a", "c") == [None, None]
+
     def test_leased_at_once(self, on: Hand) -> None:
         """R5, R6: what a worker enqueues for itself is inserted running, under token 1, this claim counted."""
         (answer,) = on.add("a", worker_id="w1")

@@ -156,11 +156,19 @@ class Hand:
         """Cancels executions."""
         return self.storage.cancel([(id, reason) for id in ids], self.now)
 
-    def beat(self, worker: str = "w1", running: Sequence[tuple[str, int]] = (), *, leaving: bool = False) -> Beat:
+    def beat(
+        self,
+        worker: str = "w1",
+        running: Sequence[tuple[str, int]] = (),
+        *,
+        leaving: bool = False,
+        holding: Sequence[str] | None = None,
+    ) -> Beat:
         """Renews a worker's lease."""
         queues, tasks = ("default",), ("work", "other")
         row = WorkerRow(worker, "host", 1, "1.0", queues, tasks, 100, len(running), START, self.now + LEASE)
-        return self.storage.heartbeat(Heartbeat(row, tuple(running), leaving), self.now)
+        known = None if holding is None else tuple(holding)
+        return self.storage.heartbeat(Heartbeat(row, tuple(running), leaving, known), self.now)
 
     def lose(self, *workers: str) -> None:
         """Lets the leases of workers end, and reclaims."""

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from perdure.errors import Failure
-from perdure.model.query import Query, parse
+from perdure.model.query import Query, Term, parse
 from perdure.model.records import JournalView, Released, Settled, Stat, Suspended, Wait
 from perdure.testing.conformance.hand import DONE, FAILED, START, Conformance, Hand, activity, asleep
 
@@ -147,6 +147,16 @@ class ReadConformance(Conformance):
         assert on.find("tag:\"k'=v'--\"") == []
         assert on.find('task:"\' OR 1=1 --"') == []
         assert on.find('-error:"\' OR 1=1 --"') == ["a"]
+
+    @pytest.mark.parametrize("negated", [True, False])
+    def test_a_field_that_is_none(self, on: Hand, negated: bool) -> None:
+        """A program that invents fields errs."""
+        on.add("a")
+        query = Query((Term("colour", ("red",), negated),))
+        with pytest.raises(ValueError, match="colour"):
+            on.storage.search(query, "newest", 5, None, on.now)
+        with pytest.raises(ValueError, match="colour"):
+            on.storage.count(query, on.now)
 
     def test_stats(self, on: Hand) -> None:
         """R1: numbers by task, queue and status; the oldest due time among what is due and not running."""

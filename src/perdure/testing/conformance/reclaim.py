@@ -141,6 +141,46 @@ class ReclaimConformance(Conformance):
         on.beat(leaving=True)
         assert (on.row("a"), on.storage.workers(on.now)) == (before, [])
 
+    def test_what_a_worker_never_heard_of(self, on: Hand) -> None:
+        """R6, R16: the answer that handed it over was lost: it is due again, without blame, and its token is dead."""
+        on.add("heard", "lost")
+        tokens = {claim.id: claim.token for claim in on.claim().claims}
+        on.wait(5)
+        assert on.beat(running=[("heard", tokens["heard"])], holding=["heard"]).lost == ()
+        assert (on.row("heard").status, on.row("heard").token) == ("running", tokens["heard"])
+        row = on.row("lost")
+        assert (row.status, row.worker_id, row.due_at, row.crashes) == ("pending", None, on.now, 0)
+        assert on.commit("lost", DONE, token=tokens["lost"]).lost
+        assert on.claimed() == ["lost"]
+
+    def test_a_worker_that_holds_nothing(self, on: Hand) -> None:
+        """R6: an empty list is a list; without one nothing is concluded."""
+        on.add("a")
+        on.start("a")
+        on.beat()
+        assert on.status("a") == ["running"]
+        on.beat(holding=[])
+        assert on.status("a") == ["pending"]
+        assert [worker.id for worker in on.storage.workers(on.now)] == ["w1"]
+
+    def test_what_others_hold(self, on: Hand) -> None:
+        """R6: a worker speaks for itself; what it names besides is no claim."""
+        on.add("a", "b")
+        on.beat("w2")
+        on.start("a", "w2")
+        on.beat("w1", holding=["b", "nobody"])
+        assert on.status("a", "b") == ["running", "pending"]
+        assert on.row("a").worker_id == "w2"
+
+    def test_what_a_worker_never_heard_of_and_was_cancelled(self, on: Hand) -> None:
+        """R6, R10: nobody is left to hear of the cancel: it is settled."""
+        on.parent("p", "a", outcome=joining(all=1))
+        on.start("a")
+        on.cancel("a")
+        on.beat(holding=[])
+        assert on.status("a") == ["cancelled"]
+        assert on.claimed() == ["p"]
+
     def test_drain(self, on: Hand) -> None:
         """R1: asked workers hear of it with each heartbeat from then on; unknown ones answer false."""
         on.beat("w2")

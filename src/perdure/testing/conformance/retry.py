@@ -188,6 +188,16 @@ class RetryConformance(Conformance):
         assert on.storage.forget(["a"], "act", on.now) == [1]
         assert on.claimed() == ["a"]
 
+    def test_forget_makes_nothing_later(self, on: Hand) -> None:
+        """R5: what is due already stays so; what runs goes on running."""
+        on.add("due", due_at=START - 5)
+        on.add("running")
+        token = on.start("running")
+        on.commit("running", entries=[activity("x")])
+        assert on.storage.forget(["due", "running"], "act", on.now) == [0, 1]
+        assert on.row("due").due_at == START - 5
+        assert on.commit("running", DONE, token=token).status == "completed"
+
     def test_what_is_settled_forgets_nothing(self, on: Hand) -> None:
         """R9: its record is final."""
         on.add("a")

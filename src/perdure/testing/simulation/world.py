@@ -10,10 +10,11 @@ from __future__ import annotations
 import asyncio
 import contextvars
 from collections.abc import Awaitable, Callable
+from copy import copy
 from typing import Any, Final
 
 from perdure.app import Parts, Perdure
-from perdure.errors import ExecutionNotFoundError, StorageError
+from perdure.errors import StorageError
 from perdure.ids import Ids, seeded
 from perdure.model.query import Query
 from perdure.model.records import Row
@@ -104,6 +105,8 @@ class World:
         self.crashes = 0
         self.clock = SimClock(self.loop)
         self.bodies = Bodies(lambda: self.clock.now() / 1000, lambda count: tape.choose("order", count), self._die)
+        self._template = Perdure("memory://", poll=2.0, lease=LEASE, drain=1.0)
+        self._template.include(self.bodies.registry)
         maker = Maker(tape)
         self.roots = [maker.root(f"root-{index}") for index in range(profile.roots)]
         self.cancelled: set[str] = set()
@@ -149,8 +152,7 @@ class World:
             await asyncio.sleep(1.0)
 
     def _app(self, process: Process, storage: SimStorage) -> Perdure:
-        app = Perdure("memory://", poll=2.0, lease=LEASE, drain=1.0)
-        app.include(self.bodies.registry)
+        app = copy(self._template)
         number = seeded(f"{self.tape.seed} {process.name}").randrange(2**60)
         app.parts = Parts(storage, self.clock, Ids(number), self.profile.linger, 1.0)
         return app
@@ -322,15 +324,9 @@ class World:
         found = check(self.storage, self.history, effects)
         if found:
             raise WrongError("; ".join(map(str, found[:5])))
-        doubled = self._doubled()
-        if doubled:
-            raise WrongError(f"started more than once: {', '.join(doubled)}")
-
-    def _doubled(self) -> list[str]:
-        """Programs that more executions ran than attempts of their starter allow."""
-        roots = [row for row in self._rows() if row.parent_id is None]
-        inputs = [row.input for row in roots]
-        return sorted({text for text in inputs if inputs.count(text) > 1})
+        inputs = [row.input for row in self._rows() if row.idempotency_key is not None]
+        if len(inputs) != len(set(inputs)):
+            raise WrongError("a root was started more than once")
 
     def _rows(self) -> tuple[Row, ...]:
         return self.storage.search(Query(), "oldest", 10_000, None, 0).rows
@@ -345,5 +341,3 @@ class World:
         ]
         return "open executions:\n" + "\n".join(lines)
 
-
-__all__ = ["ExecutionNotFoundError", "Profile", "World", "WrongError"]
