@@ -3,7 +3,7 @@
 #   make demo     the tour: crashes, resumes, waits
 #   make test     the whole gate: format, lint, types, layers, tidy, every test
 #   make check    the quick loop: the same without tests/system
-#   make bench    measurements, with a competitor beside
+#   make bench    measurements, with a competitor beside, in an environment of its own: make bench ARGS="W2 --quick"
 #   make setup    only the virtual environment (.venv); another interpreter: make setup PYTHON=python3.12
 #   make lock     new hashed locks from requirements/*.in
 #   make clean    removes what these commands made
@@ -11,7 +11,8 @@
 PYTHON ?= python3
 VENV := .venv
 STAMP := $(VENV)/.stamp-dev
-BENCH_STAMP := $(VENV)/.stamp-bench
+BENCH_VENV := .venv-bench
+BENCH_STAMP := $(BENCH_VENV)/.stamp-bench
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test check bench lock clean
@@ -25,8 +26,8 @@ $(STAMP): requirements/dev.txt pyproject.toml tools/setup
 	@PYTHON="$(PYTHON)" tools/setup $(VENV) requirements/dev.txt
 	@touch $@
 
-$(BENCH_STAMP): requirements/bench.txt $(STAMP)
-	@PYTHON="$(PYTHON)" tools/setup $(VENV) requirements/dev.txt requirements/bench.txt
+$(BENCH_STAMP): requirements/bench.txt requirements/dev.txt pyproject.toml tools/setup
+	@PYTHON="$(PYTHON)" tools/setup $(BENCH_VENV) requirements/dev.txt requirements/bench.txt
 	@touch $@
 
 demo: $(STAMP)
@@ -39,11 +40,11 @@ check: $(STAMP)
 	@./check
 
 bench: $(BENCH_STAMP)
-	@$(VENV)/bin/python -m bench
+	@$(BENCH_VENV)/bin/python -m bench $(ARGS)
 
 lock: $(STAMP)
 	@tools/lock
 
 clean:
-	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .import_linter_cache .hypothesis .coverage .coverage.* htmlcov
-	find src tests tools -type d -name __pycache__ -prune -exec rm -rf {} +
+	rm -rf $(VENV) $(BENCH_VENV) build dist .pytest_cache .ruff_cache .import_linter_cache .hypothesis .coverage .coverage.* htmlcov
+	find src tests tools bench -type d -name __pycache__ -prune -exec rm -rf {} +

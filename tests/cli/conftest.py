@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import json
 from collections.abc import Awaitable, Callable, Iterator
@@ -16,6 +17,8 @@ from perdure.cli.main import program
 from tests.cli.shop import app as shop
 
 APP = "tests.cli.shop:app"
+Settled = Callable[..., None]
+Reaching = Callable[[str, str], None]
 
 
 class Cli:
@@ -44,11 +47,15 @@ class Cli:
         """Enqueues and answers the id."""
         return self.app("enqueue", *words).stdout.strip()
 
-    async def work(self, until: Callable[[Perdure], Awaitable[object]]) -> None:
+    def work(self, until: Callable[[Perdure], Awaitable[object]]) -> None:
         """A worker until `until` returns."""
         shop.settings = dataclasses.replace(shop.settings, url=self.url)
-        async with shop:
-            await until(shop)
+
+        async def run() -> None:
+            async with shop:
+                await until(shop)
+
+        asyncio.run(run())
 
 
 @pytest.fixture
@@ -62,30 +69,30 @@ def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cli]:
 
 
 @pytest.fixture
-def settled(cli: Cli) -> Callable[..., Awaitable[None]]:
+def settled(cli: Cli) -> Settled:
     """Runs a worker until these executions are settled."""
 
-    async def work(*ids: str) -> None:
+    def work(*ids: str) -> None:
         async def all_settled(app: Perdure) -> None:
             for execution_id in ids:
                 handle: Handle[Any] = app.handle(execution_id)
                 await handle.wait(timeout=30)
 
-        await cli.work(all_settled)
+        cli.work(all_settled)
 
     return work
 
 
 @pytest.fixture
-def reaching(cli: Cli) -> Callable[[str, str], Awaitable[None]]:
-    """Runs a worker until something fits a query."""
+def reaching(cli: Cli) -> Reaching:
+    """Runs a worker until an execution fits a query."""
 
-    async def work(execution_id: str, query: str) -> None:
+    def work(execution_id: str, query: str) -> None:
         async def fits(app: Perdure) -> None:
             async for _ in app.handle(execution_id).watch():
                 if await app.count(f"id:{execution_id} {query}"):
                     return
 
-        await cli.work(fits)
+        cli.work(fits)
 
     return work

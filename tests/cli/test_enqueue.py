@@ -78,17 +78,17 @@ def test_what_is_wrong_is_said_and_nothing_is_stored(cli: Cli, words: list[str],
     assert not Path("shop.db").exists() or cli.json("list", "--count") == {"count": 0}
 
 
-async def test_wait_prints_the_result(cli: Cli) -> None:
-    await run_beside_a_worker(cli, ["echo", '{"value": {"a": "é"}}', "--wait"], 0, '{\n  "a": "é"\n}')
+def test_wait_prints_the_result(cli: Cli) -> None:
+    run_beside_a_worker(cli, ["echo", '{"value": {"a": "é"}}', "--wait"], 0, '{\n  "a": "é"\n}')
 
 
-async def test_wait_answers_one_when_it_failed(cli: Cli) -> None:
-    await run_beside_a_worker(cli, ["broken", "why=\x1b[31mred", "--wait"], 1, "ValueError: \\x1b[31mred")
+def test_wait_answers_one_when_it_failed(cli: Cli) -> None:
+    run_beside_a_worker(cli, ["broken", "why=\x1b[31mred", "--wait"], 1, "ValueError: \\x1b[31mred")
 
 
-async def run_beside_a_worker(cli: Cli, words: list[str], code: int, said: str) -> None:
+def run_beside_a_worker(cli: Cli, words: list[str], code: int, said: str) -> None:
     async def command(_: object) -> None:
         result = await asyncio.to_thread(cli, "--app", "tests.cli.twin:app", "enqueue", *words, code=code)
         assert said in result.output
 
-    await cli.work(command)
+    cli.work(command)

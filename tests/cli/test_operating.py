@@ -5,16 +5,12 @@ from __future__ import annotations
 import json
 import sqlite3
 import stat
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
 
 from perdure import Perdure
-from tests.cli.conftest import APP, Cli
-
-Settled = Callable[..., Awaitable[None]]
-Reaching = Callable[[str, str], Awaitable[None]]
+from tests.cli.conftest import APP, Cli, Reaching, Settled
 
 
 def test_tasks_lists_what_is_declared(cli: Cli) -> None:
@@ -34,7 +30,7 @@ def test_one_task_by_name_or_alias(cli: Cli) -> None:
     assert "did you mean 'order'" in cli.app("tasks", "ordr", code=4).stderr
 
 
-async def test_workers_come_and_are_sent_home(cli: Cli) -> None:
+def test_workers_come_and_are_sent_home(cli: Cli) -> None:
     cli("migrate")
     assert "no worker is running" in cli("workers").output
 
@@ -42,7 +38,7 @@ async def test_workers_come_and_are_sent_home(cli: Cli) -> None:
         (worker,) = await app.workers()
         assert worker.alive
 
-    await cli.work(look)
+    cli.work(look)
     assert cli.json("workers") == {"workers": [], "unserved": []}
     assert "there is no worker nobody" in cli("workers", "drain", "nobody", code=4).stderr
 
@@ -69,7 +65,9 @@ def test_migrate_status_check_and_script(cli: Cli) -> None:
 def test_a_store_of_a_newer_release_is_refused(cli: Cli) -> None:
     cli("migrate")
     with sqlite3.connect("shop.db") as connection:
-        connection.executemany("INSERT INTO schema_version VALUES (?, 'later', 'x', 0)", [(version,) for version in (98, 99)])
+        connection.executemany(
+            "INSERT INTO schema_version VALUES (?, 'later', 'x', 0)", [(version,) for version in (98, 99)]
+        )
     connection.close()
     for words in (["list"], ["migrate"], ["migrate", "--status"]):
         assert "upgrade perdure" in cli(*words, code=3).stderr
@@ -82,10 +80,10 @@ def test_an_old_schema_is_not_migrated_by_reading(cli: Cli) -> None:
     assert cli.json("migrate", "--status")["version"] == 0
 
 
-async def test_prune_counts_first(cli: Cli, settled: Settled) -> None:
+def test_prune_counts_first(cli: Cli, settled: Settled) -> None:
     ids = [cli.enqueue("echo", "value=1"), cli.enqueue("family")]
     waiting = cli.enqueue("nap", "seconds=3600")
-    await settled(*ids)
+    settled(*ids)
     assert cli("prune", "--older", "0s", "--dry-run").output == "would remove 4 executions\n"
     assert cli.json("prune", "--older", "1h", "--yes") == {"count": 0, "done": False}
     cli("prune", "--older", "0s", input="n\n", code=130)
@@ -94,9 +92,9 @@ async def test_prune_counts_first(cli: Cli, settled: Settled) -> None:
     assert "Missing option '--older'" in cli("prune", code=2).stderr
 
 
-async def test_check_finds_what_would_drift(cli: Cli, reaching: Reaching) -> None:
+def test_check_finds_what_would_drift(cli: Cli, reaching: Reaching) -> None:
     order, echo = cli.enqueue("order", "customer=1"), None
-    await reaching(order, "status:waiting")
+    reaching(order, "status:waiting")
     echo, nap = cli.enqueue("echo", "value=1"), cli.enqueue("nap")
     assert "3 open executions fit this code" in cli("check", APP).output
     document = cli.json("check", "tests.cli.older:app", code=1)
@@ -113,7 +111,17 @@ def test_doctor_finds_nothing_wrong(cli: Cli) -> None:
     cli("migrate")
     found = {each["name"]: each for each in cli.json("doctor", "--check-invariants")}
     assert {each["level"] for each in found.values()} == {"ok"}
-    assert {"SQLite", "journal mode", "file mode", "folder", "locks", "hints", "schema", "leases", "clock"} <= found.keys()
+    assert {
+        "SQLite",
+        "journal mode",
+        "file mode",
+        "folder",
+        "locks",
+        "hints",
+        "schema",
+        "leases",
+        "clock",
+    } <= found.keys()
     assert found["invariants"]["detail"] == "all hold"
 
 

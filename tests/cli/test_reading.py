@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable
 
-from tests.cli.conftest import Cli
+from tests.cli.conftest import Cli, Reaching, Settled
 
-Settled = Callable[..., Awaitable[None]]
-Reaching = Callable[[str, str], Awaitable[None]]
 EVIL = "\x1b[2J\u202eevil[bold]"
 
 
@@ -35,9 +32,9 @@ def test_a_query_may_begin_with_not(cli: Cli) -> None:
     assert [each["task_name"] for each in cli.json("list", "task:nap", "status:pending")["items"]] == ["nap"]
 
 
-async def test_list_shows_each_as_a_row(cli: Cli, settled: Settled) -> None:
+def test_list_shows_each_as_a_row(cli: Cli, settled: Settled) -> None:
     good, bad = cli.enqueue("echo", "value=1"), cli.enqueue("broken", f"why={EVIL}")
-    await settled(good, bad)
+    settled(good, bad)
     lines = cli("list").output.splitlines()
     assert lines[0].split() == ["id", "task", "status", "created", "took"]
     assert "✗ failed" in lines[1]
@@ -48,13 +45,24 @@ async def test_list_shows_each_as_a_row(cli: Cli, settled: Settled) -> None:
 def test_every_field_is_in_the_document(cli: Cli) -> None:
     cli.enqueue("echo", "value=1")
     item = cli.json("list")["items"][0]
-    assert {"id", "task_name", "status", "waits", "attempt", "input", "result", "failure", "queue", "tags"} <= item.keys()
+    assert {
+        "id",
+        "task_name",
+        "status",
+        "waits",
+        "attempt",
+        "input",
+        "result",
+        "failure",
+        "queue",
+        "tags",
+    } <= item.keys()
     assert item["created_at"].endswith("Z")
 
 
-async def test_show_tells_a_completed_one(cli: Cli, settled: Settled) -> None:
+def test_show_tells_a_completed_one(cli: Cli, settled: Settled) -> None:
     execution_id = cli.enqueue("family")
-    await settled(execution_id)
+    settled(execution_id)
     screen = cli("show", execution_id, "--tree").output
     assert "it completed" in screen
     assert '"0 1"' in screen
@@ -65,22 +73,22 @@ async def test_show_tells_a_completed_one(cli: Cli, settled: Settled) -> None:
     assert {entry["kind"] for entry in document["journal"]} == {"child"}
 
 
-async def test_show_says_what_it_waits_for_and_signal_ends_it(cli: Cli, reaching: Reaching, settled: Settled) -> None:
+def test_show_says_what_it_waits_for_and_signal_ends_it(cli: Cli, reaching: Reaching, settled: Settled) -> None:
     execution_id = cli.enqueue("order", "customer=7")
-    await reaching(execution_id, "status:waiting")
+    reaching(execution_id, "status:waiting")
     document = cli.json("show", execution_id)
     assert document["why"] == "it waits for signal approval without a time limit"
     assert document["next"] == f"perdure signal {execution_id} approval JSON"
     assert [entry["value"] for entry in document["journal"] if entry["name"] == "charge"] == ["receipt-7"]
     assert "waiting [bold]" in cli("show", execution_id).output
     assert cli.json("signal", execution_id, "approval", "true")["signal"] == "approval"
-    await settled(execution_id)
+    settled(execution_id)
     assert cli.json("show", execution_id)["result"] == {"customer": 7, "items": ["tea", ""]}
 
 
-async def test_show_tells_a_failure(cli: Cli, settled: Settled) -> None:
+def test_show_tells_a_failure(cli: Cli, settled: Settled) -> None:
     execution_id = cli.enqueue("broken", f"why={EVIL}")
-    await settled(execution_id)
+    settled(execution_id)
     screen = cli("show", execution_id).output
     assert r"it failed after 1 attempt: ValueError: \x1b[2J\u202eevil[bold]" in screen
     assert "in broken" in screen
@@ -100,24 +108,24 @@ def test_show_of_an_unknown_id(cli: Cli) -> None:
     assert error["exit"] == 4
 
 
-async def test_watch_follows_one_to_its_end(cli: Cli, settled: Settled) -> None:
+def test_watch_follows_one_to_its_end(cli: Cli, settled: Settled) -> None:
     execution_id = cli.enqueue("family")
-    await settled(execution_id)
+    settled(execution_id)
     lines = [json.loads(line) for line in cli("watch", execution_id, "--json").stdout.splitlines()]
     assert lines[-1]["execution"]["status"] == "completed"
     assert sum(len(line["entries"]) for line in lines) == 2
     assert "✓ completed" in cli("watch", execution_id).output
 
 
-async def test_watch_answers_one_for_a_failure(cli: Cli, settled: Settled) -> None:
+def test_watch_answers_one_for_a_failure(cli: Cli, settled: Settled) -> None:
     execution_id = cli.enqueue("broken")
-    await settled(execution_id)
+    settled(execution_id)
     assert "✗ failed" in cli("watch", execution_id, code=1).output
 
 
-async def test_watch_of_a_query_ends_when_told_to(cli: Cli, settled: Settled) -> None:
+def test_watch_of_a_query_ends_when_told_to(cli: Cli, settled: Settled) -> None:
     ids = [cli.enqueue("echo", f"value={n}") for n in range(3)]
-    await settled(*ids)
+    settled(*ids)
     lines = cli("watch", "task:echo", "--until-settled", "--json").stdout.splitlines()
     assert [json.loads(line)["execution"]["id"] for line in lines] == ids
 

@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable
 
-from tests.cli.conftest import Cli
-
-Settled = Callable[..., Awaitable[None]]
-Reaching = Callable[[str, str], Awaitable[None]]
+from tests.cli.conftest import Cli, Reaching, Settled
 
 
 def status(cli: Cli, execution_id: str) -> str:
@@ -51,21 +47,21 @@ def test_ids_and_a_query_exclude_each_other(cli: Cli) -> None:
     assert "--forget goes with ids" in cli("retry", "--where", "", "--forget", "x", code=2).stderr
 
 
-async def test_retry_of_a_failure(cli: Cli, settled: Settled) -> None:
+def test_retry_of_a_failure(cli: Cli, settled: Settled) -> None:
     execution_id = cli.enqueue("broken")
-    await settled(execution_id)
+    settled(execution_id)
     assert "would retry" in cli("retry", execution_id, "--dry-run").output
     assert status(cli, execution_id) == "failed"
     assert "retried" in cli("retry", execution_id).output
     assert cli.json("show", execution_id)["generation"] == 1
     assert "only a failed" in cli("retry", execution_id, code=3).stderr
-    await settled(execution_id)
+    settled(execution_id)
     assert cli.json("retry", "--where", "status:failed", "--yes") == {"count": 1, "done": True}
 
 
-async def test_retry_may_forget_entries(cli: Cli, reaching: Reaching) -> None:
+def test_retry_may_forget_entries(cli: Cli, reaching: Reaching) -> None:
     execution_id = cli.enqueue("order", "customer=1")
-    await reaching(execution_id, "status:waiting")
+    reaching(execution_id, "status:waiting")
     refused = cli("retry", execution_id, "--forget", "nothing", code=4)
     assert "names are charge" in refused.stderr
     assert "forgot 1 entry of charge" in cli("retry", execution_id, "--forget", "charge").output
@@ -84,9 +80,9 @@ def test_signal_takes_json_text_and_standard_input(cli: Cli) -> None:
     assert "there is no execution" in cli("signal", "nope", "approval", "1", code=4).stderr
 
 
-async def test_fork_goes_on_from_an_entry(cli: Cli, reaching: Reaching) -> None:
+def test_fork_goes_on_from_an_entry(cli: Cli, reaching: Reaching) -> None:
     execution_id = cli.enqueue("order", "customer=1")
-    await reaching(execution_id, "status:waiting")
+    reaching(execution_id, "status:waiting")
     whole = cli("fork", execution_id).stdout.strip()
     assert cli.json("show", whole)["journal"] == []
     other = cli("fork", execution_id, "--input", '{"customer": 2}').stdout.strip()

@@ -30,6 +30,9 @@ from perdure.model.status import SETTLED, Status
 from perdure.storage.memory import MemoryStorage
 from perdure.testing.stateful import against
 
+pytestmark = pytest.mark.timeout(600)
+"""Hypothesis may need a while on a slow machine."""
+
 replace = msgspec.structs.replace
 
 

@@ -49,11 +49,11 @@ def hold(machine: type[StorageMachine], examples: int, expected: set[str]) -> No
 
 
 def test_memory_against_itself() -> None:
-    hold(against(MemoryStorage), 30, set())
+    hold(against(MemoryStorage), 15, set())
 
 
 def test_sqlite_in_memory() -> None:
-    hold(against(lambda: SQLiteStorage(":memory:")), 100, COMMON)
+    hold(against(lambda: SQLiteStorage(":memory:")), 80, COMMON)
 
 
 def test_sqlite_in_a_file_that_is_reopened(tmp_path: Path) -> None:
@@ -64,4 +64,4 @@ def test_sqlite_in_a_file_that_is_reopened(tmp_path: Path) -> None:
         storage.close()
         return SQLiteStorage(storage.path)
 
-    hold(against(lambda: SQLiteStorage(str(tmp_path / f"{next(numbers)}.db")), reopened), 25, set())
+    hold(against(lambda: SQLiteStorage(str(tmp_path / f"{next(numbers)}.db")), reopened), 15, set())

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -177,6 +179,28 @@ async def test_a_signal_without_a_type_or_value(app: Perdure) -> None:
         await handle.signal("x", {"a": [1, None]})
         await handle.signal("x", False)
         assert await handle.result() == [None, {"a": [1, None]}, False]
+
+
+@pytest.mark.parametrize(
+    ("value", "kind"),
+    [
+        (datetime(2026, 1, 1, tzinfo=UTC), datetime), (timedelta(hours=1), timedelta), ({1, 2}, set[int]),
+        (Decimal("1.50"), Decimal), (b"bytes", bytes), ((1, "a"), tuple[int, str]), ({"when": {1}}, Any),
+        (datetime(2026, 1, 1, tzinfo=UTC), Any), (7, float),
+    ],
+)  # fmt: skip
+async def test_a_value_sent_without_a_type_is_received_with_one(app: Perdure, value: Any, kind: Any) -> None:
+    seen: list[Any] = []
+
+    @app.task
+    async def task(ctx: Context) -> None:
+        seen.append(await ctx.wait_for("x", kind))
+
+    async with TestApp(app):
+        handle = await task.enqueue()
+        await handle.signal("x", value)
+        await handle.result()
+    assert seen == [value]
 
 
 async def test_a_value_that_does_not_fit_the_wait_is_drift(app: Perdure) -> None:

@@ -47,7 +47,7 @@ class Driver:
     ) -> None:
         self.host, self.claim = host, claim
         self.loop = asyncio.get_running_loop()
-        self.ledger = Ledger(view, f"{claim.generation}.{claim.attempt}")
+        self.ledger = Ledger(view, f"{claim.generation}.{claim.attempt}", host.directory.renamed)
         self.outbox = Outbox()
         self.phase: Phase = "running"
         self.cancel_reason: str | None = None

@@ -7,7 +7,11 @@ identity of its own is numbered within its branch. A key met by another kind of 
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Final
+
+import msgspec
 
 from perdure.errors import JournalDriftError
 from perdure.model.records import MEMO, Child, Entry, EntryKind, JournalView, Received
@@ -15,6 +19,9 @@ from perdure.model.status import SETTLED
 
 STARTED: Final = "started "
 """Scope of the mark that an at-most-once activity began in an attempt: this and the attempt."""
+
+
+NOT_RENAMED: Final[Mapping[str, str]] = MappingProxyType({})
 
 
 class Branch:
@@ -51,10 +58,11 @@ def verb_key(branch: Branch, verb: str, explicit: str | None) -> str:
 
 
 class Ledger:
-    """What is recorded, by key. `scope` names the attempt: failures hold only in the attempt that saw them."""
+    """What is recorded, by key. `scope` names the attempt: failures hold only in the attempt that saw them. `renamed`
+    leads from the aliases of tasks and activities to their names: what was recorded under an alias is met by the name."""
 
-    def __init__(self, view: JournalView, scope: str) -> None:
-        self.scope = scope
+    def __init__(self, view: JournalView, scope: str, renamed: Mapping[str, str] = NOT_RENAMED) -> None:
+        self.scope, self._renamed = scope, renamed
         self.memos: dict[str, Entry] = {}
         self.failures: dict[str, Entry] = {}
         self._started: set[tuple[str, str]] = set()
@@ -71,6 +79,8 @@ class Ledger:
 
     def add(self, entry: Entry) -> None:
         """Takes in a recorded entry; the first one of its key and scope holds."""
+        if self._renamed:
+            entry = msgspec.structs.replace(entry, key=self._current(entry.key, entry.name))
         self.position = max(self.position, entry.position + 1)
         if entry.scope == MEMO:
             if entry.key not in self.memos:
@@ -99,12 +109,20 @@ class Ledger:
 
     def meet(self, child: Child) -> None:
         """Takes in a child; of one slot the latest generation holds, and settled outweighs open."""
+        if self._renamed:
+            child = msgspec.structs.replace(child, slot=self._current(child.slot, child.task_name))
         known = self.children.get(child.slot)
         if known is not None and child.generation < known.generation:
             return
         if known is None or child.generation > known.generation or known.status not in SETTLED:
             self.children[child.slot] = child
             self.child_ids[child.id] = child.slot
+
+    def _current(self, key: str, name: str) -> str:
+        """The key by which this code asks for what was recorded under a name."""
+        verb, space, rest = name.rpartition(" ")  # `enqueue NAME`
+        now = self._renamed.get(rest)
+        return key if now is None or not key.startswith(name) else f"{verb}{space}{now}{key[len(name) :]}"
 
     def memo(self, key: str, kind: EntryKind, what: str) -> Entry | None:
         """What is recorded for ever under `key`. Raises `JournalDriftError` when another kind of verb recorded it."""

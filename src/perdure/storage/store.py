@@ -220,15 +220,17 @@ class Store:
 
     def _deliver(self, batch: Batch, answers: dict[Verb, list[Any]]) -> None:
         again: Batch = {}
+        why: Any = None
         for verb, requests in batch.items():
             for request, answer in zip(requests, answers[verb], strict=True):
                 if isinstance(answer, StorageError) and request.stubborn and not self._closed:
                     again.setdefault(verb, []).append(request)
+                    why = answer
                 else:
                     request.done(answer)
         self._tell(batch, answers)
         if again:
-            self._send_again(again)
+            self._send_again(again, why)
         else:
             self._pause = FIRST_PAUSE
             self._next()
@@ -245,8 +247,9 @@ class Store:
         if self._written is not None and not self._written.done():
             self._written.set_result(None)
 
-    def _send_again(self, again: Batch) -> None:
-        logger.warning("storage cannot be written; %d changes wait %.2g s", sum(map(len, again.values())), self._pause)
+    def _send_again(self, again: Batch, why: StorageError) -> None:
+        count = sum(map(len, again.values()))
+        logger.warning("storage cannot be written; %d changes wait %.2g s: %s", count, self._pause, why)
         for verb, requests in again.items():
             self._batch[verb] = requests + self._batch.get(verb, [])
         self.clock.call_later(self._pause, self._next)

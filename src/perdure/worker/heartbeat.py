@@ -46,7 +46,7 @@ class Heart:
         self._thread: threading.Thread | None = None
         self._timer: Cancellable | None = None
         self._soon: Cancellable | None = None
-        self._pinged = clock.monotonic()
+        self._pinged = self._renewed = self._sound_from = clock.monotonic()
         self._warned = False
         self._doubtful = False
         self._beats = 0
@@ -54,11 +54,22 @@ class Heart:
     async def start(self) -> None:
         """Registers the worker, then keeps beating. Raises `StorageError` when the first beat fails."""
         self._heard(await self._store.ask("heartbeat", self._make()))
+        self._renewed = self._clock.monotonic()
         if self._store.storage.inline:
             self._next()
         else:
             self._thread = threading.Thread(target=self._beat_in_thread, name="perdure-heartbeat", daemon=True)
             self._thread.start()
+
+    @property
+    def sound(self) -> bool:
+        """Whether the leases can be believed: this worker renewed its own in time, and all others could of late. After a
+        full disk or a lock of another program, everybody gets the time for a beat before anybody is held for dead."""
+        now = self._clock.monotonic()
+        return now - self._renewed < self._lease and now >= self._sound_from
+
+    def _disturbed(self) -> None:
+        self._sound_from = self._clock.monotonic() + 2 * self._interval
 
     async def leave(self, farewell: Heartbeat) -> None:
         """Stops beating and tells the store that this worker leaves."""
@@ -115,8 +126,11 @@ class Heart:
 
     def _answered(self, answer: object) -> None:
         if isinstance(answer, Beat):
+            self._renewed = self._clock.monotonic()
             self._heard(answer)
-        elif not isinstance(answer, AppClosedError):
+            return
+        self._disturbed()
+        if not isinstance(answer, AppClosedError):
             logger.warning("the worker's heartbeat failed: %s", answer)
 
     def _beat_in_thread(self) -> None:
@@ -126,11 +140,19 @@ class Heart:
             if blocked > PATIENCE * self._lease:
                 logger.error("the event loop is blocked for %.0f s; this worker's work is left to others", blocked)
                 continue
-            try:
-                answer: object = self._store.storage.heartbeat(self._make(), self._clock.now())
-            except Exception as error:
-                answer = error
-            self._tell(answer)
+            self._tell(self._beat_here())
+
+    def _beat_here(self) -> object:
+        """One beat, made once the storage lets it in: however long that took, the lease is renewed from then."""
+        began, storage = self._clock.monotonic(), self._store.storage
+        try:
+            with storage.transaction():
+                return storage.heartbeat(self._make(), self._clock.now())
+        except Exception as error:
+            return error
+        finally:
+            if self._clock.monotonic() - began > self._interval:
+                self._disturbed()
 
     def _ping(self) -> None:
         blocked = self._clock.monotonic() - self._pinged

@@ -4,6 +4,7 @@ retention. Every pass is idempotent and bounded; no leader is needed."""
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from typing import Any
 
 from perdure.clock import Cancellable, Clock
@@ -16,10 +17,13 @@ logger = logging.getLogger("perdure")
 
 
 class Maintenance:
-    """Looks every `interval` seconds; prunes what closed longer than `retention` seconds ago, if that is set."""
+    """Looks every `interval` seconds, while leases are `sound`; prunes what closed longer than `retention` seconds ago, if
+    that is set."""
 
-    def __init__(self, store: Store, clock: Clock, interval: float, retention: float | None) -> None:
-        self._store, self._clock = store, clock
+    def __init__(
+        self, store: Store, clock: Clock, interval: float, retention: float | None, sound: Callable[[], bool]
+    ) -> None:
+        self._store, self._clock, self._sound = store, clock, sound
         self._interval, self._retention = interval, retention
         self._timer: Cancellable | None = None
         self._rounds = 0
@@ -38,7 +42,7 @@ class Maintenance:
     def _look(self) -> None:
         if self._closed:
             return
-        self._store.put("reclaim", None, self._reclaimed)
+        self._store.put("reclaim", None, self._reclaimed, take=lambda: {} if self._sound() else None)
         if self._rounds % PRUNE_EVERY == 0:
             self._prune()
         self._rounds += 1

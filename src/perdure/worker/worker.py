@@ -82,7 +82,9 @@ class Worker:
         self.pools = Pools(settings.concurrency)
         self._heart = Heart(store, clock, settings.lease, self._beat, self._whole_beat, self._heard)
         self._claimer = Claimer(store, clock, settings.poll, self._demand, self._take, self._heart.doubt)
-        self._maintenance = Maintenance(store, clock, max(settings.poll, 0.05), settings.retention)
+        self._maintenance = Maintenance(
+            store, clock, max(settings.poll, 0.05), settings.retention, lambda: self._heart.sound
+        )
 
     # -- life ---------------------------------------------------------------------------------------------------------
 

@@ -49,6 +49,7 @@ class Database:
         self._lock = threading.RLock()
         self._pid = os.getpid()
         self._writer: SQLiteSession | None = None
+        self._file = (0, 0)
         self._owner = self._depth = 0
         self._broken = False
         self._readers: list[SQLiteSession] = []
@@ -67,6 +68,7 @@ class Database:
                 return
             self._begin(session)
             try:
+                self._check_place()
                 yield session
                 if self._broken:
                     raise StorageError("an operation of this transaction failed half-way: none of it is kept")
@@ -103,7 +105,7 @@ class Database:
             for reader in readers:
                 reader.connection.close()
             if self._writer is not None:
-                if self.checkpoints is not None:
+                if self.checkpoints is not None and _identity(self.path) == self._file:
                     self.checkpoints.close(self._writer.connection)
                 self._writer.connection.close()
             self._writer = self.checkpoints = None
@@ -143,7 +145,7 @@ class Database:
         except BaseException:
             connection.close()
             raise
-        self._writer = SQLiteSession(connection)
+        self._writer, self._file = SQLiteSession(connection), _identity(self.path)
         return self._writer
 
     def _begin(self, session: SQLiteSession) -> None:
@@ -183,6 +185,7 @@ class Database:
         if self._writer is None:
             with self._lock:
                 _ = self._writer or self._open()
+        self._check_place()
         try:
             return self._readers.pop()
         except IndexError:
@@ -203,11 +206,29 @@ class Database:
                 f"SQLite database {self.path!r} was opened before this process was forked: open a new storage here"
             )
 
+    def _check_place(self) -> None:
+        """What is written to a file that nobody can find any more is lost, and a new file at its place is another's."""
+        if self.path != MEMORY and _identity(self.path) != self._file:
+            raise StorageError(
+                f"SQLite database {self.path!r} was moved, deleted or replaced while it was open: put it back together with "
+                f"its -wal file and work goes on, or stop this process",
+                retryable=True,
+            )
+
     def _abandon(self) -> None:
         """In a forked child: never close what belongs to the parent."""
         _inherited.extend((self._writer, self._readers, self.checkpoints))
         self._writer, self._readers, self.checkpoints = None, [], None
         self._lock = threading.RLock()
+
+
+def _identity(path: str) -> tuple[int, int]:
+    """Which file stands at a path; a pair of zeros where there is none."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return 0, 0
+    return found.st_dev, found.st_ino
 
 
 def _create(path: str) -> None:
