@@ -1,6 +1,6 @@
 """Signals: values from outside, typed, kept until asked for, late by record.
 
-    python examples/approval.py
+python examples/approval.py
 """
 
 import asyncio
@@ -25,7 +25,7 @@ async def ballot(ctx: Context, question: str, voters: int, patience: float) -> s
     """Waits for each vote without holding a worker's slot, for days if it must."""
     votes: list[Vote] = []
     try:
-        for _ in range(voters):
+        while len(votes) < voters:
             votes.append(await ctx.wait_for(vote, timeout=patience))
     except TimeoutError:
         return f"{question} no quorum: {len(votes)} of {voters} voted"

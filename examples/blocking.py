@@ -1,6 +1,6 @@
 """A program without `async`: `def` bodies, `def` activities, and a blocking client.
 
-    python examples/blocking.py
+python examples/blocking.py
 """
 
 import hashlib

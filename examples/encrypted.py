@@ -1,6 +1,6 @@
 """Payloads encrypted on their way into the store, with keys that have names. Needs `pip install cryptography`.
 
-    python examples/encrypted.py
+python examples/encrypted.py
 """
 
 import asyncio

@@ -1,6 +1,6 @@
 """Fanning out: an activity over many items, bounded; children over regions, some of which may fail.
 
-    python examples/fan_out.py
+python examples/fan_out.py
 """
 
 import asyncio

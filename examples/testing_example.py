@@ -1,6 +1,6 @@
 """Testing durable code: virtual time, and a crash at every durable boundary.
 
-    python examples/testing_example.py      or      pytest examples/testing_example.py
+python examples/testing_example.py      or      pytest examples/testing_example.py
 """
 
 import asyncio

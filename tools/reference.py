@@ -57,8 +57,8 @@ def commands() -> str:
 
 def contexts(command: click.Command, name: str, parent: click.Context | None) -> Iterator[click.Context]:
     """A command and those below it, as if each were called."""
-    width = {"terminal_width": WIDTH, "max_content_width": WIDTH}
-    context = click.Context(command, parent, name, **{**command.context_settings, **width})
+    context = click.Context(command, parent, name, terminal_width=WIDTH, max_content_width=WIDTH)
+    context.help_option_names = parent.help_option_names if parent else ["-h", "--help"]
     yield context
     if isinstance(command, click.Group):
         for below in command.list_commands(context):

@@ -104,7 +104,7 @@ class Perdure(Registry):
             "telemetry": telemetry,
         }  # fmt: skip
         self.settings: Settings = settings({name: value for name, value in given.items() if value is not None})
-        self.sizes = self.settings.sizes
+        self._sizes = self.settings.sizes
         self.payloads = Payloads(codec)
         self.logger = logger or logging.getLogger("perdure")
         self.parts = Parts(storage)

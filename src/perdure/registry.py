@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 import inspect
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, Concatenate, ParamSpec, TypeVar, Unpack, cast, overload
 
 from perdure.engine.blocking import BlockingContext
@@ -18,6 +18,7 @@ from perdure.engine.options import (
     TaskOptions,
     TaskSettings,
     activity_options,
+    checked_aliases,
     checked_name,
     task_options,
 )
@@ -82,10 +83,11 @@ class Registry:
         if prefix:
             checked_name("registry prefix", prefix)
         self.prefix = prefix
-        self.sizes = Sizes()
+        self._sizes: Sizes | None = None
         self._tasks: dict[str, Task[..., Any]] = {}
         self._activities: dict[str, Activity[..., Any]] = {}
         self._names: dict[str, str] = {}
+        self._renamed: dict[str, str] = {}
         self._includers: list[Registry] = []
 
     # -- declaring ----------------------------------------------------------------------------------------------------
@@ -138,11 +140,12 @@ class Registry:
         self._claim_names(f"task {name}", name, *options.aliases)
         for each in (name, *options.aliases):
             self._tasks[each] = task
+        self._declared(name, options.aliases)
         return task
 
     def _declare_activity(self, function: Callable[..., object], settings: dict[str, Any]) -> Activity[..., Any]:
         name = self._name("activity", function, settings)
-        aliases = tuple(checked_name(f"activity {name} alias", alias) for alias in settings.pop("aliases", ()))
+        aliases = checked_aliases(f"activity {name}", settings.pop("aliases", ()))
         options = activity_options(f"activity {name}", **cast("ActivitySettings", settings))
         activity: Activity[..., Any]
         if inspect.iscoroutinefunction(function):
@@ -154,7 +157,9 @@ class Registry:
             self._activities[each] = activity
         if options.queue is not None:
             elsewhere = TaskOptions(retries=options.retries, timeout=options.timeout, queue=options.queue)
-            self._tasks[name] = Task(function, name, elsewhere, self)
+            task: Task[..., Any] = Task(function, name, elsewhere, self)
+            self._tasks.update(dict.fromkeys((name, *aliases), task))
+        self._declared(name, aliases)
         return activity
 
     def _name(self, kind: str, function: object, settings: dict[str, Any]) -> str:
@@ -168,18 +173,28 @@ class Registry:
         return checked_name(kind, f"{self.prefix}{name}" if isinstance(name, str) and name else name)
 
     def _claim_names(self, what: str, *names: str) -> None:
-        for name in names:
-            if name in self._names:
-                raise ConfigurationError(f"{what}: the name {name!r} is taken by {self._names[name]}; give name='...'")
+        for registry in (self, *self._all_includers()):
+            for name in names:
+                if name in registry._names:
+                    taken = f"the name {name!r} is taken by {registry._names[name]}"
+                    raise ConfigurationError(f"{what}: {taken}; give name='...'")
         for name in names:
             self._names[name] = what
+
+    def _all_includers(self) -> Iterator[Registry]:
+        for includer in self._includers:
+            yield includer
+            yield from includer._all_includers()
+
+    def _declared(self, name: str, aliases: tuple[str, ...]) -> None:
+        self._renamed.update(dict.fromkeys(aliases, name))
         for includer in self._includers:
             includer._adopt(self)
 
     def include(self, registry: Registry) -> None:
         """Adds all that is, and later will be, declared on another registry. Raises `ConfigurationError` for a name
         that is taken."""
-        if registry is self or self in registry._includers:
+        if registry is self or self in registry._includers or registry in self._all_includers():
             raise ConfigurationError("a registry cannot include itself")
         for name, what in registry._names.items():
             if name in self._names:
@@ -190,10 +205,17 @@ class Registry:
     def _adopt(self, registry: Registry) -> None:
         """Takes over what is new in an included registry."""
         self._names.update(registry._names)
+        self._renamed.update(registry._renamed)
         self._tasks.update(registry._tasks)
         self._activities.update(registry._activities)
         for includer in self._includers:
             includer._adopt(self)
+
+    @property
+    def sizes(self) -> Sizes:
+        """The sizes that hold for what is declared here: the app's own, or those of the app that includes this."""
+        own = self._sizes
+        return own if own is not None else next((includer.sizes for includer in self._includers), Sizes())
 
     # -- finding ------------------------------------------------------------------------------------------------------
 
@@ -240,6 +262,11 @@ class Names:
 
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
+
+    @property
+    def renamed(self) -> dict[str, str]:
+        """From each alias to the name."""
+        return self._registry._renamed  # pyright: ignore[reportPrivateUsage]
 
     def task(self, name: str) -> Task[..., Any] | None:
         """The task that answers to `name`."""

@@ -119,5 +119,3 @@ def test_blocks_keep_their_line_numbers(tmp_path: Path) -> None:
     assert [(block.info, block.line) for block in found] == [("python", 5), ("text", 9)]
     assert compiled(found[0], page).co_firstlineno == 1
     assert max(line for *_, line in compiled(found[0], page).co_lines() if line) == 6
-
-

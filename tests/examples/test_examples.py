@@ -17,7 +17,7 @@ EXAMPLES = ROOT / "examples"
 LINES = 80
 
 SAYS = {
-    "approval.py": ["tea? yes: Ada, Cleo", "cake? no quorum: 1 of 3 voted"],
+    "approval.py": [r"tea\? yes: Ada, Cleo", r"cake\? no quorum: 1 of 3 voted"],
     "blocking.py": [r"a\.txt [0-9a-f]{8}", r"b\.txt [0-9a-f]{8}", "prime 997", "1 completed"],
     "encrypted.py": [
         "result hello swordfish",

@@ -420,5 +420,3 @@ async def test_errors_of_the_file_are_not_logged_without_end(tmp_path: Path, cap
         assert len(caplog.records) < 60
         limit_pages(app, -1)
         assert await handle.result(timeout=20) == 500_000
-
-

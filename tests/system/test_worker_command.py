@@ -27,7 +27,7 @@ def two_workers(shell: Shell) -> list[dict[str, Any]]:
 def test_the_first_signal_lets_what_runs_finish(shell: Shell) -> None:
     worker = shell.start("worker")
     until(shell.workers)
-    execution_id = shell("enqueue", "steps", "count=15").strip()
+    execution_id = shell("enqueue", "steps", "count=60").strip()
     until(lambda: shell.json("show", execution_id)["status"] == "running")
     worker.send_signal(signal.SIGTERM)
     assert worker.wait(30) == 0
@@ -40,7 +40,7 @@ def test_the_first_signal_lets_what_runs_finish(shell: Shell) -> None:
 def test_the_second_signal_stops_and_the_work_goes_on_elsewhere(shell: Shell) -> None:
     worker = shell.start("worker", "--drain", "60s")
     until(shell.workers)
-    ids = [shell("enqueue", "steps", "count=60").strip(), shell("enqueue", "blocked", "seconds=60").strip()]
+    ids = [shell("enqueue", "steps", "count=400").strip(), shell("enqueue", "blocked", "seconds=60").strip()]
     until(lambda: all(shell.json("show", each)["status"] == "running" for each in ids))
     worker.send_signal(signal.SIGINT)
     until(lambda: "drains" in shell.log)

@@ -9,7 +9,7 @@ import click
 
 from perdure.app import Perdure
 from perdure.cli.paging import OPEN, journals, pages
-from perdure.cli.screen import print_json, say, styled
+from perdure.cli.screen import print_json, say, say_wrapped, styled
 from perdure.cli.text import plural
 from perdure.cli.where import Where, shared
 from perdure.codec import Payloads
@@ -76,6 +76,6 @@ def _show(count: int, findings: Findings) -> None:
     for (task, problem), rows in by_problem.items():
         say("")
         say(styled(f"  task {task}", "bold"), f": {plural(len(rows), 'execution')}")
-        say(f"    {problem}")
+        say_wrapped(styled(problem), 4)
         more = f" and {len(rows) - NAMED} more" if len(rows) > NAMED else ""
         say(styled("    " + ", ".join(row.id for row in rows[:NAMED]) + more, "dim"))

@@ -9,9 +9,10 @@ from collections.abc import Iterator
 from typing import Any, Final, NamedTuple
 
 import click
+from rich.text import Text
 
 from perdure.app import Perdure
-from perdure.cli.screen import MARKS, print_json, say, styled
+from perdure.cli.screen import MARKS, print_json, say_wrapped, styled
 from perdure.cli.text import clock_text, plural, relative
 from perdure.cli.where import Where, shared, storage_of
 from perdure.model.execution import Stats, WorkerInfo, moment
@@ -47,9 +48,10 @@ def doctor(where: Where, check_invariants: bool) -> int:
         print_json([{"level": f.level, "name": f.name, "detail": f.detail, "advice": f.advice or None} for f in found])
     for finding in () if where.json else found:
         mark, style = MARKS[finding.level]
-        say(styled(f"{mark} ", style), styled(f"{finding.name:<14}", "bold"), finding.detail)
-        if finding.advice and (finding.level != "ok"):
-            say(" " * 16, styled(f"→ {finding.advice}", style))
+        head = Text.assemble((f"{mark} ", style), (f"{finding.name:<14}", "bold"))
+        say_wrapped(styled(finding.detail), 16, first=head)
+        if finding.advice and finding.level != "ok":
+            say_wrapped(styled(finding.advice, style), 18, first=Text(" " * 16 + "→ ", style))
     return 1 if any(finding.level == "bad" for finding in found) else 0
 
 

@@ -14,7 +14,7 @@ from perdure.cli.screen import console, print_json, say, styled
 from perdure.cli.shapes import execution_shape
 from perdure.cli.text import safe_text
 from perdure.cli.values import arguments_of, check_names, duration_typed, moment_typed, tag_typed
-from perdure.cli.where import Where, shared
+from perdure.cli.where import NOBODY, Where, shared
 from perdure.engine.task import Task
 from perdure.errors import InvalidInputError
 
@@ -94,7 +94,7 @@ async def _result(app: Perdure, execution_id: str, as_json: bool) -> int:
     if console(error=True).is_terminal:
         say(styled(f"{execution_id} is stored; ^C leaves it alone", "dim"), error=True)
     await app.handle(execution_id).wait()
-    app.client.directory = _Nobody()
+    app.client.directory = NOBODY
     ended = await app.handle(execution_id).execution()
     if as_json:
         print_json(execution_shape(ended))
@@ -104,16 +104,6 @@ async def _result(app: Perdure, execution_id: str, as_json: bool) -> int:
         said = f"{ended.failure.type}: {ended.failure.message}" if ended.failure else ""
         raise Problem(1, f"execution {ended.id} {ended.status}", said, f"perdure show {ended.id}")
     return 0 if ended.status == "completed" else 1
-
-
-class _Nobody:
-    """A directory without names: values are read as JSON."""
-
-    def task(self, name: str) -> None:
-        """None."""
-
-    def activity(self, name: str) -> None:
-        """None."""
 
 
 def _misfit(task: Task[..., Any], error: InvalidInputError) -> Problem:

@@ -25,6 +25,9 @@ from perdure.settings import project
 from perdure.storage import Storage, inspection
 from perdure.storage.opening import open_storage, without_password
 
+NOBODY = Names(Registry())
+"""A directory without names: by it, values are read as JSON."""
+
 T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -109,7 +112,7 @@ def _check_usable(storage: Storage, url: str) -> None:
 async def _opened(app: Perdure, work: Callable[[Perdure], Awaitable[T]], *, natural: bool) -> T:
     async with app.connect():
         if natural:
-            app.client.directory = Names(Registry())
+            app.client.directory = NOBODY
         return await work(app)
 
 

@@ -111,13 +111,20 @@ def _entry(entry: Entry, payloads: Payloads) -> JournalEntry:
         entry.kind,
         entry.name,
         outcome,
-        None if entry.value is None else NATURAL.native(payloads.unwrap(entry.value)),
+        _value(entry, payloads),
         decode_failure(entry.failure) if entry.failure is not None else None,
         None if entry.scope == MEMO else entry.scope.removeprefix("started "),
         moment_or_none(entry.due_at),
         moment_or_none(entry.started_at),
         moment(entry.recorded_at),
     )
+
+
+def _value(entry: Entry, payloads: Payloads) -> object:
+    """What is recorded, as JSON natives. Values that the engine made itself are not wrapped."""
+    if entry.value is None:
+        return None
+    return NATURAL.native(entry.value if entry.kind == "value" else payloads.unwrap(entry.value))
 
 
 def _child(child: Child, payloads: Payloads) -> JournalEntry:

@@ -6,6 +6,7 @@ replay meets the same child. Independent executions derive their id from the cal
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, cast
 
@@ -144,7 +145,7 @@ async def enqueue_independent(verbs: Verbs, calls: Sequence[Call[Any]]) -> list[
     for key, call in zip(keys, calls, strict=True):
         entry = verbs.recorded(key, "value", f"enqueue of {call.task.name}")
         if entry is not None:
-            ids[key] = cast("str", entry.value)
+            ids[key] = cast("str", json.loads(cast("str", entry.value)))
             continue
         execution_id = call.options.id or derived(driver.claim.id, key)
         prepared = await call.prepared()
@@ -165,8 +166,8 @@ async def _enqueue(verbs: Verbs, fresh: list[tuple[str, NewExecution]]) -> dict[
             raise IdempotencyConflictError(answer.reason, answer.id)
         ids[key] = answer.id
         driver = verbs.driver
-        entry = Entry(key, MEMO, driver.ledger.take_position(), "value", f"enqueue {spec.task_name}", answer.id,
-                      None, None, verbs.host.clock.now(), None, driver.claim.token)  # fmt: skip
+        entry = Entry(key, MEMO, driver.ledger.take_position(), "value", f"enqueue {spec.task_name}",
+                      json.dumps(answer.id), None, None, verbs.host.clock.now(), None, driver.claim.token)  # fmt: skip
         driver.write(entry)
     await verbs.driver.flushed()
     return ids

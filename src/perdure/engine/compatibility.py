@@ -1,22 +1,26 @@
-"""Would what is recorded about an execution fit this code? For whoever asks before a deploy, without running anything.
+"""Does what is recorded about an execution fit this code? A pass asks before its body runs (`runner`), and so does whoever
+wants to know before a deploy.
 
-The same questions that a pass asks before its body runs (`runner`), and those that it meets on the way as far as they can be
-answered from outside: does the input, does each recorded result still decode? Which key a changed body will ask for by
-another verb only a pass can tell. Pure: it reads rows and answers sentences.
+Is each activity and child task still declared, does the input, does each recorded result still decode? Which key a changed
+body will ask for by another verb only a pass can tell. Pure: it reads records and answers sentences.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
 from perdure.codec import DecodeError, Payloads
 from perdure.engine.journal import Ledger
 from perdure.engine.ports import Directory
-from perdure.engine.runner import drift
 from perdure.engine.task import Task
 from perdure.errors import PerdureError
 from perdure.model.records import JournalView, Row
+
+
+VERSION: Final = "version"
+"""Key of the entry that says which version began, where it is not that of the enqueue."""
 
 
 def problems(directory: Directory, payloads: Payloads, row: Row, view: JournalView) -> list[str]:
@@ -26,9 +30,9 @@ def problems(directory: Directory, payloads: Payloads, row: Row, view: JournalVi
         return [f"task {row.task_name} is not declared; declare it again, or give its new name an alias"]
     found = list(_input(task, payloads, row))
     found += _version(task, row, view)
-    ledger = Ledger(view, f"{row.generation}.{row.attempt}")
+    ledger = Ledger(view, f"{row.generation}.{row.attempt}", directory.renamed)
     found += drift(directory, ledger.names(), ledger.task_names())
-    return found + list(_results(directory, payloads, ledger))
+    return found + list(undecodable(directory, payloads, ledger))
 
 
 def _input(task: Task[..., Any], payloads: Payloads, row: Row) -> Iterator[str]:
@@ -38,13 +42,31 @@ def _input(task: Task[..., Any], payloads: Payloads, row: Row) -> Iterator[str]:
         yield f"the stored input does not fit the signature of task {task.name}: {error}"
 
 
-def _version(task: Task[..., Any], row: Row, view: JournalView) -> Iterator[str]:
-    settings = task.settings
-    if row.version != settings.version and settings.on_version != "resume" and (view.entries or view.children):
-        yield f"it was begun by version {row.version!r}, this is {settings.version!r} (on_version={settings.on_version!r})"
+def _version(task: Task[..., Any], row: Row, ledger: Ledger) -> Iterator[str]:
+    settings, begun = task.settings, begun_by(ledger, row.version)
+    if begun != settings.version and settings.on_version != "resume" and not ledger.untouched:
+        yield f"it was begun by version {begun!r}, this is {settings.version!r} (on_version={settings.on_version!r})"
 
 
-def _results(directory: Directory, payloads: Payloads, ledger: Ledger) -> Iterator[str]:
+def begun_by(ledger: Ledger, enqueued: str | None) -> str | None:
+    """The version that recorded first: the one noted then, else that of the enqueue."""
+    noted = ledger.memos.get(VERSION)
+    return enqueued if noted is None or noted.value is None else json.loads(noted.value)
+
+
+def drift(directory: Directory, activities: set[str], tasks: set[str]) -> list[str]:
+    """What is recorded and no longer declared, in words."""
+    lost = [("activity", name) for name in sorted(activities) if directory.activity(name) is None]
+    lost += [("child task", name) for name in sorted(tasks) if directory.task(name) is None]
+    return [f"{kind} {name} is recorded but not declared; {_cure(name)}" for kind, name in lost]
+
+
+def _cure(name: str) -> str:
+    return f"declare it again, give its new name aliases=[{name!r}], or run `perdure retry ID --forget {name}`"
+
+
+def undecodable(directory: Directory, payloads: Payloads, ledger: Ledger) -> Iterator[str]:
+    """Recorded results that do not fit their declared type, in words."""
     for entry in ledger.memos.values():
         activity = directory.activity(entry.name)
         if entry.kind != "activity" or entry.key.startswith("record ") or activity is None or entry.value is None:

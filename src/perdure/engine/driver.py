@@ -20,8 +20,8 @@ from perdure.engine.branches import Branches
 from perdure.engine.journal import Ledger
 from perdure.engine.outbox import Outbox
 from perdure.engine.ports import Host
-from perdure.engine.scope import Scope
 from perdure.engine.refusal import abandon, refuse
+from perdure.engine.scope import Scope
 from perdure.engine.timers import Timers
 from perdure.engine.waits import OpenWait, OpenWaits, suspension
 from perdure.errors import JournalDriftError, LeaseLostError

@@ -77,6 +77,11 @@ class Ledger:
             self.add(entry)
         self.feed(view)
 
+    @property
+    def untouched(self) -> bool:
+        """Whether nothing is recorded yet."""
+        return self.size == 0 and not self.children and not self._started
+
     def add(self, entry: Entry) -> None:
         """Takes in a recorded entry; the first one of its key and scope holds."""
         if self._renamed:
@@ -97,7 +102,7 @@ class Ledger:
 
     def feed(self, view: JournalView) -> None:
         """Takes in what others did since: children that settled, signals that came."""
-        self.children_settled = max(self.children_settled, view.children_settled)
+        self.children_settled = view.children_settled
         for child in view.children:
             self.meet(child)
         signals: dict[str, list[Received]] = defaultdict(list)

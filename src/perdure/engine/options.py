@@ -106,6 +106,7 @@ class ActivitySettings(TypedDict, total=False):
     """Keyword options of `@app.activity`."""
 
     name: str
+    aliases: tuple[str, ...] | list[str]
     retries: int | Retry
     timeout: Timeout
     memo: Literal["arguments", "call"]
@@ -139,7 +140,7 @@ def task_options(what: str, **settings: Unpack[TaskSettings]) -> TaskOptions:
     _known(what, checked, TaskOptions)
     _common(what, checked)
     if "aliases" in checked:
-        checked["aliases"] = tuple(checked_name(f"{what} alias", alias) for alias in checked["aliases"])
+        checked["aliases"] = checked_aliases(what, checked["aliases"])
     if "retention" in checked:
         checked["retention"] = seconds(checked["retention"], f"{what} retention")
     if "version" in checked and not isinstance(checked["version"], str):
@@ -189,6 +190,13 @@ def checked_name(what: str, name: object) -> str:
     if isinstance(name, str) and _NAME.fullmatch(name):
         return name
     raise ConfigurationError(f"{what} name is {name!r}; it must be 1 to 255 letters, digits, '_', '.' or '-'")
+
+
+def checked_aliases(what: str, aliases: object) -> tuple[str, ...]:
+    """Old names of a task or activity. Raises `ConfigurationError` for what is no list of names."""
+    if not isinstance(aliases, tuple | list):
+        raise ConfigurationError(f"{what} aliases are {aliases!r}; they must be a list of names")
+    return tuple(checked_name(f"{what} alias", alias) for alias in cast("list[object]", aliases))
 
 
 def merged_retry(stored: Mapping[str, Any] | None, own: Retry) -> Retry:

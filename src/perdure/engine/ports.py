@@ -90,7 +90,10 @@ class BodyTransport(Transport, Protocol):
 class Owner(Protocol):
     """Where a task was declared: an app, or a registry that an app includes."""
 
-    sizes: Sizes
+    @property
+    def sizes(self) -> Sizes:
+        """The sizes that hold for it."""
+        ...
 
     def transport(self) -> Transport:
         """The open client. Raises `AppClosedError` when there is none."""
@@ -99,6 +102,11 @@ class Owner(Protocol):
 
 class Directory(Protocol):
     """Tasks and activities by name, aliases included."""
+
+    @property
+    def renamed(self) -> Mapping[str, str]:
+        """From each alias to the name."""
+        ...
 
     def task(self, name: str) -> Task[..., Any] | None:
         """The task that answers to `name`."""

@@ -15,6 +15,7 @@ from typing import Any, cast
 from perdure.codec import DecodeError, encode_failure, failure_of
 from perdure.engine.activity import timeout_of
 from perdure.engine.blocking import BlockingContext, BodyPortal
+from perdure.engine.compatibility import VERSION, begun_by, drift, undecodable
 from perdure.engine.context import Context
 from perdure.engine.decide import Ended, after_failure, drift_pause, settled
 from perdure.engine.driver import Driver
@@ -33,7 +34,7 @@ from perdure.errors import (
     NotSerializableError,
     PerdureError,
 )
-from perdure.model.records import Claim, Completed, JournalView, Outcome, Released, Retried, Settled
+from perdure.model.records import MEMO, Claim, Completed, Entry, JournalView, Outcome, Released, Retried, Settled
 from perdure.model.status import SETTLED
 
 logger = logging.getLogger("perdure")
@@ -90,29 +91,36 @@ async def _body(host: Host, driver: Driver, task: Task[..., Any] | None, scope: 
 
 
 def _check_fit(host: Host, task: Task[..., Any], driver: Driver, view: JournalView) -> None:
-    """Raises `JournalDriftError` when something recorded is not declared, or the version is pinned elsewhere."""
-    claim, settings = driver.claim, task.settings
-    if claim.version != settings.version and settings.on_version != "resume" and (view.entries or view.children):
-        if settings.on_version == "fail":
-            raise NotSerializableError(
-                f"task {task.name} was begun by version {claim.version!r}; this is {settings.version!r} (on_version='fail')"
-            )
-        raise JournalDriftError(f"task {task.name}: version {claim.version!r} is pinned; this is {settings.version!r}")
+    """Raises `JournalDriftError` when something recorded is not declared or decoded any more, or the version is pinned
+    elsewhere."""
+    claim, ledger = driver.claim, driver.ledger
+    _check_version(host, task, driver)
     if not (view.entries or view.children):
         return
-    for problem in drift(host.directory, driver.ledger.names(), driver.ledger.task_names()):
+    for problem in drift(host.directory, ledger.names(), ledger.task_names()):
+        raise JournalDriftError(f"task {task.name} ({claim.id}): {problem}")
+    for problem in undecodable(host.directory, host.payloads, ledger):
         raise JournalDriftError(f"task {task.name} ({claim.id}): {problem}")
 
 
-def drift(directory: Any, activities: set[str], tasks: set[str]) -> list[str]:
-    """What is recorded and no longer declared, in words."""
-    lost = [("activity", name) for name in sorted(activities) if directory.activity(name) is None]
-    lost += [("child task", name) for name in sorted(tasks) if directory.task(name) is None]
-    return [f"{kind} {name} is recorded but not declared; {_cure(name)}" for kind, name in lost]
-
-
-def _cure(name: str) -> str:
-    return f"declare it again, give its new name aliases=[{name!r}], or run `perdure retry ID --forget {name}`"
+def _check_version(host: Host, task: Task[..., Any], driver: Driver) -> None:
+    """Raises when a version that is pinned, or not to be gone on with, began this; notes the version that begins."""
+    settings, ledger, enqueued = task.settings, driver.ledger, driver.claim.version
+    begun = begun_by(ledger, enqueued)
+    if settings.on_version == "resume" or begun == settings.version:
+        return
+    if ledger.untouched:
+        now = host.clock.now()
+        entry = Entry(VERSION, MEMO, ledger.take_position(), "value", VERSION, json.dumps(settings.version), None, None,
+                      now, None, driver.claim.token)  # fmt: skip
+        ledger.add(entry)
+        driver.outbox.add(entry)
+    elif settings.on_version == "fail":
+        raise NotSerializableError(
+            f"task {task.name} was begun by version {begun!r}; this is {settings.version!r} (on_version='fail')"
+        )
+    else:
+        raise JournalDriftError(f"task {task.name}: version {begun!r} is pinned; this is {settings.version!r}")
 
 
 def _timeout(task: Task[..., Any], claim: Claim) -> float | None:

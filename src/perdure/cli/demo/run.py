@@ -164,7 +164,7 @@ async def _handle(app: Perdure, home: Home, folder: Path) -> tuple[Handle[Any], 
 
 
 def _brood(home: Home, output: IO[bytes]) -> Brood:
-    command = worker_command(APP, "--url", home.url, "--drain", "5s")
+    command = worker_command(APP, "--url", home.url, "--drain", "1s")
     return Brood(command, {VARIABLE: str(home.effects)}, output)
 
 

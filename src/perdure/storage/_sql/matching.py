@@ -1,6 +1,7 @@
 """Which executions a query means: its terms as names of fragments with one parameter each.
 
-The fragments are files of the database's `sql/terms`, named after the fields of a query. A term holds when the row fits
+The fragments are files of the database's `sql/terms`, named after the fields of a query (two more say by an index what
+`status` says). A term holds when the row fits
 one of its values; a negated one when it fits none, a row without such a field included. No text of a query ever
 becomes SQL.
 """
@@ -10,7 +11,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final, TypeAlias
 
-from perdure.model.query import Query
+from perdure.model.query import Query, Term
+from perdure.model.status import UNSUCCESSFUL
 from perdure.storage._sql.session import Parameter
 
 Condition: TypeAlias = tuple[str, bool, Parameter]
@@ -23,8 +25,17 @@ def conditions(query: Query, now: int) -> list[Condition]:
         if term.field not in PARAMETERS:
             raise ValueError(f"a query has no field {term.field!r}; it has {', '.join(PARAMETERS)}")
         parameter = now - _longest(term.values) if term.field == "since" else PARAMETERS[term.field](term.values)
-        found.append((term.field, term.negated, parameter))
+        found.append((_fragment(term), term.negated, parameter))
     return found
+
+
+def _fragment(term: Term) -> str:
+    """The fragment for a term: its field's, or one that says the same by an index."""
+    if term.field == "status" and not term.negated and UNSUCCESSFUL.issuperset(term.values):
+        return "status_unsuccessful"
+    if term.field == "status" and not term.negated and set(term.values) == {"running"}:
+        return "status_running"
+    return term.field
 
 
 def _values(values: tuple[str, ...]) -> Parameter:

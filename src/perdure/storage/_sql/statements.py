@@ -60,9 +60,13 @@ class Statement:
         return found
 
     def matching(self, terms: Sequence[tuple[str, bool]]) -> str:
-        """The text with conditions, each with one parameter and perhaps negated, in the place of `{terms}`."""
-        texts = [f"NOT coalesce(({term}), 0)" if negated else f"({term})" for term, negated in terms]
-        return self.text.replace("{terms}", _number(" AND ".join(texts) or "TRUE", self.head))
+        """The text with conditions, each with one parameter and perhaps negated, in the place of `{terms}`. However often a
+        condition says `?`, it means its parameter."""
+        texts = [
+            _OPEN.sub(f"?{self.head + place}", f"NOT coalesce(({term}), 0)" if negated else f"({term})")
+            for place, (term, negated) in enumerate(terms, 1)
+        ]
+        return self.text.replace("{terms}", " AND ".join(texts) or "TRUE")
 
     def _expand(self, count: int) -> str:
         used = count * self.width

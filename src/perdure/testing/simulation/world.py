@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from copy import copy
 from typing import Any, Final
@@ -19,7 +20,7 @@ from perdure.ids import Ids, seeded
 from perdure.model.query import Query
 from perdure.model.records import Row
 from perdure.storage import Storage
-from perdure.storage.check import Observed, check
+from perdure.storage.check import Effect, Observed, check
 from perdure.storage.settling import load_waits
 from perdure.testing.simulation.bodies import Bodies
 from perdure.testing.simulation.loop import Process, SimLoop, current_process
@@ -46,17 +47,19 @@ class Profile:
         self.shuffle = draw.choice((0.0, 0.02, 0.3))
         self.faults = draw.choice((0.0, 0.005, 0.03, 0.12))
         self.storm = draw.choice((5.0, 20.0, 60.0))
-        self.stride = draw.choice((5, 17, 61))
-        self.chaos = draw.choice((0.0, 0.01, 0.05, 0.2))
-        self.kinds = [kind for kind in KINDS if draw.random() < 0.6]
+        self.stride = draw.choice((7, 23))
+        self.chaos = draw.choice((0.0, 0.02, 0.06, 0.2))
+        self.kinds = [kind for kind in KINDS if draw.random() < 0.6] or ["pause"]
         self.hints = draw.choice((0.0, 0.5, 1.0))
         self.linger = draw.choice((0.0, 0.05, 1.0))
         self.cancels = draw.choice((0.0, 0.0, 0.3))
         self.poison = draw.random() < 0.15
 
 
+CHECKED: Final = 250
+"""Steps between two looks of the checker."""
 KINDS: Final = ("crash", "pause", "partition", "stop")
-SPANS: Final = (0.01, 0.5, 4.0, 15.0)
+SPANS: Final = (0.01, 0.5, 4.0, 9.0, 20.0)
 
 
 class Slot:
@@ -201,11 +204,13 @@ class World:
     # -- chaos --------------------------------------------------------------------------------------------------------
 
     def _each_step(self) -> None:
+        if self.loop.steps % CHECKED == 0:
+            self._must_hold()
         if not self.stormy or self.loop.steps < self._next_chaos:
             return
         self._next_chaos += self.profile.stride
         kinds = self.profile.kinds
-        if kinds and self.tape.chance("chaos", self.profile.chaos / 5):
+        if self.tape.chance("chaos", self.profile.chaos):
             kind = kinds[self.tape.choose("chaos", len(kinds))]
             slot = self._slots[self.tape.choose("chaos", len(self._slots))]
             self._strike(kind, slot, SPANS[self.tape.choose("chaos", len(SPANS))])
@@ -283,6 +288,7 @@ class World:
     async def _cancel(self, app: Perdure, id: str) -> None:
         await asyncio.sleep(self.tape.choose("order", 8) * 0.9)
         await self._stubborn(lambda: app.client.cancel(id, "enough"))
+        self._must_hold()
 
     async def _poison(self, app: Perdure) -> None:
         handle = await self._stubborn(lambda: app.enqueue(self.bodies.poison.options(id="poison").call()))
@@ -320,13 +326,34 @@ class World:
 
     def _judge(self) -> None:
         """Everything has come to its end."""
-        effects = self.bodies.effects
+        self._must_hold(self.bodies.effects)
+        rows = self._rows()
+        wrong = next((wrong for wrong in (self._started_twice(rows), self._not_started_anew(rows)) if wrong), None)
+        if wrong is not None:
+            raise WrongError(wrong)
+
+    def _must_hold(self, effects: list[Effect] | None = None) -> None:
+        """The checker finds nothing: at the end, and at any moment before."""
         found = check(self.storage, self.history, effects)
         if found:
             raise WrongError("; ".join(map(str, found[:5])))
-        inputs = [row.input for row in self._rows() if row.idempotency_key is not None]
-        if len(inputs) != len(set(inputs)):
-            raise WrongError("a root was started more than once")
+
+    def _started_twice(self, rows: tuple[Row, ...]) -> str | None:
+        """R4: what a client started under one key, in however many calls, was started once."""
+        acknowledged = {note.execution_id for note in self.history if note.verb == "enqueue"}
+        inputs = Counter(row.input for row in rows if row.parent_id is None)
+        twice = [row.id for row in rows if row.id in acknowledged and inputs[row.input] > 1]
+        return f"started more than once: {', '.join(map(short, twice))}" if twice else None
+
+    def _not_started_anew(self, rows: tuple[Row, ...]) -> str | None:
+        """R9: a child that fails for good is started anew by each attempt of its parent, and only then."""
+        tries = Counter((row.parent_id, row.slot) for row in rows)
+        attempts = {row.id: row.attempt + 1 for row in rows if row.status in ("completed", "failed")}
+        for row in rows:
+            begun = tries[row.parent_id, row.slot]
+            if row.parent_id in attempts and row.status == "failed" and begun != attempts[row.parent_id]:
+                return f"child {short(row.id)} of {attempts[row.parent_id]} attempts was started {begun} times"
+        return None
 
     def _rows(self) -> tuple[Row, ...]:
         return self.storage.search(Query(), "oldest", 10_000, None, 0).rows

@@ -60,9 +60,10 @@ CREATE TABLE executions (
     result TEXT
 );
 
-CREATE INDEX executions_due ON executions (queue, task_name, priority, due_at, id) WHERE ready = 1;
-CREATE INDEX executions_suspect ON executions (queue, task_name, priority, due_at, id) WHERE ready = 2;
-CREATE INDEX executions_later ON executions (queue, due_at) WHERE ready = 0;
+CREATE INDEX executions_due ON executions (queue, task_name, priority, due_at, id, status) WHERE ready = 1;
+CREATE INDEX executions_suspect ON executions (queue, task_name, priority, due_at, id, status) WHERE ready = 2;
+CREATE INDEX executions_later ON executions (queue, due_at, task_name, status) WHERE ready = 0;
+CREATE INDEX executions_asleep ON executions (task_name, queue) WHERE status = 'waiting' AND due_at IS NULL;
 CREATE INDEX executions_deadline ON executions (queue, deadline_at)
     WHERE deadline_at IS NOT NULL AND status IN ('pending', 'waiting');
 CREATE INDEX executions_held ON executions (worker_id) WHERE worker_id IS NOT NULL;
@@ -70,6 +71,8 @@ CREATE UNIQUE INDEX executions_key ON executions (task_name, idempotency_key) WH
 CREATE UNIQUE INDEX executions_slot ON executions (parent_id, slot, slot_generation) WHERE parent_id IS NOT NULL;
 CREATE INDEX executions_root ON executions (root_id) WHERE parent_id IS NOT NULL;
 CREATE INDEX executions_age ON executions (created_at);
+CREATE INDEX executions_settled ON executions (task_name, queue, status) WHERE finished_at IS NOT NULL;
+CREATE INDEX executions_unsuccessful ON executions (created_at) WHERE status IN ('failed', 'timed_out', 'cancelled');
 CREATE INDEX executions_closed ON executions (closed_at) WHERE closed_at IS NOT NULL AND parent_id IS NULL;
 CREATE INDEX executions_expiry ON executions (expires_at, closed_at, id) WHERE expires_at IS NOT NULL;
 
