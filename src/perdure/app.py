@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, cast
 
 from perdure.client.blocking import BlockingClient, LoopThread
 from perdure.client.client import Client
-from perdure.clock import Clock, SystemClock
+from perdure.clock import Clock, SystemClock, seconds
 from perdure.codec import PayloadCodec, Payloads
 from perdure.engine.handle import Handle
 from perdure.engine.ports import Transport
@@ -110,7 +110,7 @@ class Perdure(Registry):
         self.parts = Parts(storage)
         self._opened: Opened | None = None
         self._thread: LoopThread | None = None
-        self._opening = False
+        self._opening = self._closing = False
 
     def __repr__(self) -> str:
         return f"Perdure({self.settings.url!r}, {len(self._tasks)} tasks)"
@@ -122,6 +122,7 @@ class Perdure(Registry):
 
         Raises `ConfigurationError` when the app is open already, `StorageError` when the storage cannot be used.
         """
+        self._leave_to_parent()
         if self._opened is not None or self._opening:
             raise ConfigurationError("this app is open already; one `async with app:` at a time")
         self._opening = True
@@ -142,17 +143,23 @@ class Perdure(Registry):
         client = Client(store, Names(self), parts.clock, parts.ids, self.payloads, self.sizes, self.settings.poll)
         return Opened(store, client, asyncio.get_running_loop(), os.getpid())
 
-    async def close(self, *, drain: float | None = None) -> None:
+    async def close(self, *, drain: Duration | None = None) -> None:
         """Closes in order: no new claims, `ctx.shutting_down` turns true, up to `drain` seconds for running bodies,
         the rest is interrupted and released, then the storage is closed. Closing twice is no error."""
-        opened, self._opened = self._opened, None
-        if opened is None:
+        self._leave_to_parent()
+        opened = self._opened
+        if opened is None or self._closing:
             return
-        if opened.worker is not None:
-            self._closing = opened
-            await opened.worker.stop(self.settings.drain if drain is None else drain)
-        opened.client.close()
-        await opened.store.close()
+        self._closing = True
+        try:
+            await _close(opened, self.settings.drain if drain is None else seconds(drain, "drain"))
+        finally:
+            self._opened, self._closing = None, False
+
+    def _leave_to_parent(self) -> None:
+        """In a forked child: what stands open belongs to the parent, and is only forgotten here."""
+        if self._opened is not None and self._opened.process != os.getpid():
+            self._opened = self._thread = None
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -187,6 +194,7 @@ class Perdure(Registry):
         return BlockingClient(self, thread.portal)
 
     def _exit_blocking(self) -> None:
+        self._leave_to_parent()
         thread, self._thread = self._thread, None
         if thread is not None:
             try:
@@ -219,8 +227,8 @@ class Perdure(Registry):
 
     @property
     def is_open(self) -> bool:
-        """Whether the app is open."""
-        return self._opened is not None
+        """Whether the app is open, in this process."""
+        return self._opened is not None and self._opened.process == os.getpid()
 
     @property
     def opened(self) -> Opened:
@@ -351,6 +359,16 @@ class _ForWorker:
         elif opened.worker is not None:
             await opened.worker.stop(self._changed.get("drain"))
             opened.worker = None
+
+
+async def _close(opened: Opened, drain: float) -> None:
+    """In order: the worker drains, whoever waits learns of it, the storage is closed."""
+    try:
+        if opened.worker is not None:
+            await opened.worker.stop(drain)
+    finally:
+        opened.client.close()
+        await opened.store.close()
 
 
 def package_version() -> str:

@@ -60,7 +60,7 @@ class Cli:
 
 @pytest.fixture
 def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cli]:
-    for name in ("PERDURE_APP", "PERDURE_URL"):
+    for name in ("PERDURE_APP", "PERDURE_URL", "COLUMNS"):
         monkeypatch.delenv(name, raising=False)
     before = shop.settings
     monkeypatch.chdir(tmp_path)

@@ -147,7 +147,7 @@ async def deaf(name: str, pause: float) -> str:
 async def block(name: str, pause: float) -> str:
     """Blocks the event loop."""
     note(f"begin {name}")
-    time.sleep(pause)  # noqa: ASYNC251 - that is the fault
+    time.sleep(pause)
     note(f"end {name}")
     return name
 
@@ -168,6 +168,17 @@ async def hold_leaf(name: str, pause: float) -> None:
     note(f"begin {name}")
     await asyncio.sleep(pause)
     note(f"end {name}")
+
+
+@registry.task(max_crashes=STURDY)
+async def block_first(name: str, pause: float) -> str:
+    """Blocks the event loop, the first time."""
+    note(f"begin {name}")
+    if Path(os.environ["FAULT_EFFECTS"]).read_text().count(f"begin {name}") == 1:
+        time.sleep(pause)
+        note(f"woke {name}")
+    await step(7)
+    return f"{name} {os.getpid()}"
 
 
 def current() -> Context:

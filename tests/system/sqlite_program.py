@@ -1,7 +1,8 @@
 """A process that works on an SQLite store until its time is over; run by `test_sqlite_processes`.
 
-    python sqlite_program.py PATH NAME SECONDS
+    python sqlite_program.py PATH NAME SECONDS [PAGES]
 
+With PAGES it checkpoints as often as that says.
 It writes one line per acknowledged batch of enqueues, and a last one with its totals.
 """
 
@@ -24,7 +25,7 @@ from perdure.model.records import (
     Wait,
     WorkerRow,
 )
-from perdure.storage.sqlite import SQLiteStorage
+from perdure.storage.sqlite import SQLiteStorage, checkpoints
 
 
 def milliseconds() -> int:
@@ -78,4 +79,6 @@ def main(path: str, name: str, seconds: float) -> None:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) > 4:
+        checkpoints.PAGES = int(sys.argv[4])
     main(sys.argv[1], sys.argv[2], float(sys.argv[3]))

@@ -126,11 +126,12 @@ async def test_equal_calls_at_once_see_the_same_failure(app: Perdure) -> None:
 
 async def test_when_the_first_of_equal_calls_is_cancelled_the_other_runs_it(app: Perdure) -> None:
     calls: list[None] = []
-    gate = asyncio.Event()
+    begun, gate = asyncio.Event(), asyncio.Event()
 
     @app.activity
     async def act() -> int:
         calls.append(None)
+        begun.set()
         if len(calls) == 1:
             await asyncio.Event().wait()
         return 7
@@ -144,8 +145,7 @@ async def test_when_the_first_of_equal_calls_is_cancelled_the_other_runs_it(app:
 
     async with TestApp(app) as t:
         handle = await task.enqueue()
-        while not calls:
-            await asyncio.sleep(0)
+        await begun.wait()
         gate.set()
         await t.idle()
         assert await handle.result() == 7
@@ -342,48 +342,6 @@ async def test_activities_are_called_plainly_in_a_def_task(app: Perdure) -> None
     assert calls == [1, 5]
 
 
-async def test_record_takes_any_callable(app: Perdure) -> None:
-    calls: list[str] = []
-
-    def plain(a: int, b: int) -> int:
-        calls.append("plain")
-        return a + b
-
-    async def slow(a: int) -> int:
-        calls.append("slow")
-        return a
-
-    @app.task
-    async def task(ctx: Context) -> list[Any]:
-        first = [await ctx.record(plain, 1, 2), await ctx.record(slow, 5), await ctx.record(lambda: "x", key="k")]
-        await ctx.sleep(1)
-        second = [await ctx.record(plain, 1, 2), await ctx.record(slow, 5), await ctx.record(lambda: "y", key="k")]
-        assert await ctx.record(plain, 2, 2) == 4
-        return [first, second]
-
-    async with TestApp(app, always_replay=True):
-        assert await task.run() == [[3, 5, "x"], [3, 5, "x"]]
-    assert calls == ["plain", "slow", "plain"]
-
-
-async def test_record_retries(app: Perdure) -> None:
-    calls: list[None] = []
-
-    def flaky() -> int:
-        calls.append(None)
-        if len(calls) < 3:
-            raise OSError("again")
-        return 1
-
-    @app.task(retries=0)
-    async def task(ctx: Context) -> int:
-        return await ctx.record(flaky, retries=2)
-
-    async with TestApp(app):
-        assert await task.run() == 1
-    assert len(calls) == 3
-
-
 @pytest.mark.parametrize("value", [object(), {1, object()}, open, float("nan"), ValueError("x")])
 async def test_a_result_that_cannot_be_stored_fails_without_retry(app: Perdure, value: Any) -> None:
     calls: list[None] = []
@@ -427,7 +385,7 @@ def test_what_cannot_be_an_activity_is_refused_when_declared(app: Perdure) -> No
         with pytest.raises(ConfigurationError):
             app.activity(name="c")(wrong)  # type: ignore[call-overload]
 
-    async def generator():  # type: ignore[no-untyped-def]  # noqa: ANN202
+    async def generator():  # type: ignore[no-untyped-def]
         yield 1
 
     with pytest.raises(ConfigurationError, match="generator"):

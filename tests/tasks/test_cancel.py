@@ -29,7 +29,11 @@ async def test_before_it_runs(app: Perdure, events: list[Any]) -> None:
         handle = await task.enqueue()
         await handle.cancel("no longer needed")
         execution = await handle.execution()
-        assert (execution.status, execution.started_at, execution.cancel_reason) == ("cancelled", None, "no longer needed")
+        assert (execution.status, execution.started_at, execution.cancel_reason) == (
+            "cancelled",
+            None,
+            "no longer needed",
+        )
         assert execution.failure is not None
         assert (execution.failure.kind, execution.failure.message) == ("cancelled", "no longer needed")
         with pytest.raises(ExecutionCancelledError, match="no longer needed"):
@@ -364,24 +368,6 @@ async def test_a_def_body_sees_it_and_is_stopped_at_its_next_verb(app: Perdure, 
         look.set()
         assert (await handle.wait()).status == "cancelled"
     assert events == [True]
-
-
-async def test_the_late_result_of_a_def_body_is_dropped(app: Perdure) -> None:
-    begun, cancelled = threading.Event(), threading.Event()
-
-    @app.task
-    def task() -> str:
-        begun.set()
-        cancelled.wait(10)
-        return "late"
-
-    async with TestApp(app):
-        handle = await task.enqueue()
-        await asyncio.to_thread(begun.wait, 10)
-        await handle.cancel()
-        cancelled.set()
-        execution = await handle.wait()
-        assert (execution.status, execution.result) == ("cancelled", None)
 
 
 async def test_cancel_all_by_query(app: Perdure) -> None:

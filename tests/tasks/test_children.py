@@ -36,7 +36,12 @@ async def test_awaiting_a_task_is_a_child_and_its_result(app: Perdure, runs: lis
 
     @app.task
     async def task(ctx: Context) -> list[int]:
-        return [await other(1), await ctx.run(other.call(2)), await other.run(3), await (await ctx.spawn(other.call(4))).result()]
+        return [
+            await other(1),
+            await ctx.run(other.call(2)),
+            await other.run(3),
+            await (await ctx.spawn(other.call(4))).result(),
+        ]
 
     async with TestApp(app, always_replay=always_replay):
         handle = await task.enqueue()

@@ -122,7 +122,9 @@ async def test_one_conflict_among_many_leaves_the_others(app: Perdure) -> None:
     async with TestApp(app):
         await task.options(id="k").enqueue(1)
         with pytest.raises(IdempotencyConflictError):
-            await app.enqueue_many([task.options(id="a").call(1), task.options(id="k").call(2), task.options(id="b").call(3)])
+            await app.enqueue_many(
+                [task.options(id="a").call(1), task.options(id="k").call(2), task.options(id="b").call(3)]
+            )
         assert await app.handle("a").result() == 1
         assert await app.handle("b").result() == 3
 
@@ -307,7 +309,12 @@ async def test_reading_verbs_are_allowed_in_a_body(app: Perdure) -> None:
         await child.wait()
         with pytest.raises(ConfigurationError, match="timeout"):
             await child.result(timeout=5)
-        return [before, await child.status(), len(await app.handle(ctx.execution_id).children()), len(await child.activities())]
+        return [
+            before,
+            await child.status(),
+            len(await app.handle(ctx.execution_id).children()),
+            len(await child.activities()),
+        ]
 
     async with TestApp(app):
         before, *rest = await task.run()

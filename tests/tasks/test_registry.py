@@ -84,10 +84,10 @@ def test_only_functions_can_be_declared(app: Perdure, wrong: Any) -> None:
 
 
 def test_a_generator_is_no_task(app: Perdure) -> None:
-    async def later():  # type: ignore[no-untyped-def]  # noqa: ANN202
+    async def later():  # type: ignore[no-untyped-def]
         yield 1
 
-    def now():  # type: ignore[no-untyped-def]  # noqa: ANN202
+    def now():  # type: ignore[no-untyped-def]
         yield 1
 
     for function in (later, now):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -36,7 +37,7 @@ class Tries:
 
     @property
     def gaps(self) -> list[float]:
-        return [(b - a).total_seconds() for a, b in zip(self.moments, self.moments[1:], strict=False)]
+        return [(b - a).total_seconds() for a, b in pairwise(self.moments)]
 
 
 async def failing(app: Perdure, error: Any = None, **options: Any) -> tuple[Tries, Any]:
@@ -238,7 +239,7 @@ async def test_an_activity_retries_within_the_attempt(app: Perdure) -> None:
         handle = await task.enqueue()
         assert (await handle.wait()).attempt == 0
         assert await handle.result() == "ok"
-    assert [round(b[1] - a[1]) for a, b in zip(tries, tries[1:], strict=False)] == [20, 20]
+    assert [round(b[1] - a[1]) for a, b in pairwise(tries)] == [20, 20]
 
 
 @pytest.mark.parametrize(

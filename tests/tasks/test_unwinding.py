@@ -61,7 +61,7 @@ async def test_context_managers_exit(app: Perdure) -> None:
         async def __aenter__(self) -> None:
             events.append("enter")
 
-        async def __aexit__(self, kind: Any, error: Any, trace: Any) -> None:
+        async def __aexit__(self, kind: type[BaseException] | None, *rest: object) -> None:
             events.append(f"exit {kind.__name__ if kind else None}")
 
     @app.task
@@ -74,7 +74,9 @@ async def test_context_managers_exit(app: Perdure) -> None:
     assert events == ["enter", "exit CancelledError", "enter", "exit None"]
 
 
-@pytest.mark.parametrize("how", ["plain", "gather", "gather_exceptions", "group", "wait", "shield", "wait_for", "timeout"])
+@pytest.mark.parametrize(
+    "how", ["plain", "gather", "gather_exceptions", "group", "wait", "shield", "wait_for", "timeout"]
+)
 async def test_except_exception_never_sees_a_suspension(app: Perdure, how: str) -> None:
     seen: list[str] = []
 

@@ -9,7 +9,15 @@ import msgspec
 import pydantic
 import pytest
 
-from perdure import Context, ExecutionFailedError, InvalidInputError, NotSerializableError, PayloadTooLargeError, Perdure, TaskNotFoundError
+from perdure import (
+    Context,
+    ExecutionFailedError,
+    InvalidInputError,
+    NotSerializableError,
+    PayloadTooLargeError,
+    Perdure,
+    TaskNotFoundError,
+)
 from perdure.testing import TestApp
 
 
@@ -246,7 +254,9 @@ async def test_large_input_is_refused_at_enqueue(app: Perdure) -> None:
 
 
 @pytest.mark.parametrize("where", ["task", "activity"])
-async def test_a_large_result_fails_without_retry_and_neighbours_go_on(app: Perdure, where: str, seen: list[Any]) -> None:
+async def test_a_large_result_fails_without_retry_and_neighbours_go_on(
+    app: Perdure, where: str, seen: list[Any]
+) -> None:
     @app.activity(retries=3)
     async def act(size: int) -> str:
         return "ü" * size if where == "activity" else ""

@@ -62,7 +62,11 @@ async def test_several_waits_are_all_listed_and_the_first_begun_leads(app: Perdu
         await t.idle()
         execution = await handle.execution()
         assert execution.waiting_on == "signal"
-        assert [(wait.kind, wait.name) for wait in execution.waits] == [("signal", "go"), ("timer", ""), ("children", "other")]
+        assert [(wait.kind, wait.name) for wait in execution.waits] == [
+            ("signal", "go"),
+            ("timer", ""),
+            ("children", "other"),
+        ]
         assert execution.waits[0].due_at == t.now + timedelta(seconds=90)
 
 
@@ -240,7 +244,15 @@ async def test_what_a_context_tells(app: Perdure) -> None:
 
     @app.task(name="named")
     async def task(ctx: Context) -> None:
-        seen["parent"] = (ctx.parent, ctx.root, ctx.task_name, ctx.attempt, ctx.previous_failure, ctx.tags, ctx.execution_id)
+        seen["parent"] = (
+            ctx.parent,
+            ctx.root,
+            ctx.task_name,
+            ctx.attempt,
+            ctx.previous_failure,
+            ctx.tags,
+            ctx.execution_id,
+        )
         seen["flags"] = (ctx.cancelled, ctx.shutting_down, ctx.suspending)
         await other()
 

@@ -31,7 +31,14 @@ class HandClock(SystemClock):
 
 @pytest.mark.parametrize(
     ("duration", "value"),
-    [(0, 0.0), (5, 5.0), (0.25, 0.25), (timedelta(days=1), 86_400.0), (timedelta(microseconds=1), 1e-6), (3.2e9, 3.2e9)],
+    [
+        (0, 0.0),
+        (5, 5.0),
+        (0.25, 0.25),
+        (timedelta(days=1), 86_400.0),
+        (timedelta(microseconds=1), 1e-6),
+        (3.2e9, 3.2e9),
+    ],
 )
 def test_durations_are_seconds_or_timedeltas(duration: Any, value: float) -> None:
     assert seconds(duration) == value
@@ -50,7 +57,16 @@ def test_anything_else_is_refused_by_name(duration: Any) -> None:
 
 @pytest.mark.parametrize(
     ("duration", "value"),
-    [(0, 0), (1, 1000), (0.001, 1), (0.0001, 1), (0.0011, 2), (1.9999, 2000), (timedelta(microseconds=1500), 2), (0.3, 300)],
+    [
+        (0, 0),
+        (1, 1000),
+        (0.001, 1),
+        (0.0001, 1),
+        (0.0011, 2),
+        (1.9999, 2000),
+        (timedelta(microseconds=1500), 2),
+        (0.3, 300),
+    ],
 )
 def test_milliseconds_are_rounded_up_so_that_nothing_is_early(duration: Any, value: int) -> None:
     assert milliseconds(duration) == value

@@ -51,7 +51,7 @@ class Client:
         self.waiters = Waiters(store, clock, poll)
         store.listeners.append(self.waiters)
         self.hand_off: Callable[[NewExecution], NewExecution] = lambda spec: spec
-        self.handed: Callable[[NewExecution, bool], None] = lambda spec, stored: None
+        self.handed: Callable[[NewExecution, bool], None] = _nobody
         self.trace: Callable[[], str | None] = lambda: None
 
     def close(self) -> None:
@@ -84,6 +84,7 @@ class Client:
                 self.handed(spec, False)
             raise
         for spec, answer in zip(leased, answers, strict=True):
+            self.waiters.forget(spec.id)  # an id may have been used, and pruned, before
             self.handed(spec, isinstance(answer, Enqueued) and answer.leased and answer.created)
         return answers
 
@@ -184,13 +185,15 @@ class Client:
     async def watch(self, handle: Handle[R]) -> AsyncIterator[Event]:
         """An event at once and with each change, the last one when it is settled."""
         seen: Row | None = None
-        known = 0
+        told: set[tuple[str, str | None, str]] = set()
         while seen is None or seen.status not in SETTLED:
             row = await self.row(handle.id)
             entries = entries_of(await self._view(handle.id), self.payloads)
-            if row != seen or len(entries) > known:
-                yield Event(self._snapshot(row), tuple(entries[known:]))
-            seen, known = row, len(entries)
+            fresh = tuple(entry for entry in entries if _identity(entry) not in told)
+            if row != seen or fresh:
+                yield Event(self._snapshot(row), fresh)
+            seen = row
+            told.update(map(_identity, fresh))
             if row.status not in SETTLED:
                 await self._change(handle.id)
 
@@ -305,6 +308,15 @@ class Client:
         """The workers that the store knows."""
         now = self.clock.now()
         return [worker_of(row, now) for row in await self.store.read(lambda storage: storage.workers(now))]
+
+
+def _nobody(spec: NewExecution, stored: bool) -> None:
+    """No worker runs in this process: nothing was handed to it."""
+
+
+def _identity(entry: JournalEntry) -> tuple[str, str | None, str]:
+    """What makes an entry one and the same, however it stands."""
+    return entry.key, entry.attempt, "child" if entry.kind == "child" else entry.outcome
 
 
 def _replaced(task: Task[..., Any] | None, arguments: object) -> str:

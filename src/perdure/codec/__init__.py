@@ -14,7 +14,7 @@ input and output.
 
 from perdure.codec.canonical import argument_digest, canonical, digest, same_canonical
 from perdure.codec.encrypt import Encrypt
-from perdure.codec.failures import decode_failure, encode_failure, exception_of, failure_of
+from perdure.codec.failures import carried, decode_failure, encode_failure, exception_of, failure_of
 from perdure.codec.offload import Offload
 from perdure.codec.payload import PayloadCodec, Payloads
 from perdure.codec.problems import DecodeError
@@ -32,6 +32,7 @@ __all__ = [
     "TypeCodec",
     "argument_digest",
     "canonical",
+    "carried",
     "codec_for",
     "decode_failure",
     "digest",

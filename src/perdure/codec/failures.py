@@ -63,6 +63,15 @@ def failure_of(error: BaseException, *, kind: FailureKind | None = None, limit: 
     return _record(error, kind, limit, CAUSES)
 
 
+def carried(error: BaseException) -> Failure | None:
+    """The record that an exception carries as `.failure`, if it does. Never raises."""
+    try:
+        failure: object = getattr(error, "failure", None)
+    except Exception:  # a property of the user's
+        return None
+    return failure if isinstance(failure, Failure) else None
+
+
 def exception_of(failure: Failure) -> Exception:
     """An exception to raise for a record, of the original class where that is loaded and can be rebuilt exactly, else
     `ActivityFailedError`. Both carry `.failure`. Never raises."""
@@ -121,11 +130,8 @@ def _kind_of(error: BaseException) -> FailureKind:
 
 def _own_record(error: BaseException, name: str, message: str) -> Failure | None:
     """The record this exception was rebuilt from: then live and replay, where `__cause__` differs, give one record."""
-    try:
-        failure = getattr(error, "failure", None)
-    except Exception:  # a property of the user's
-        return None
-    if not isinstance(failure, Failure):
+    failure = carried(error)
+    if failure is None:
         return None
     same = failure.type == name and failure.message == message
     return failure if same or isinstance(error, ActivityFailedError) else None

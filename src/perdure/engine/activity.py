@@ -9,8 +9,10 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
+
+import msgspec
 
 from perdure.clock import Timeout, seconds
 from perdure.codec import DecodeError, TypeCodec, encode_failure, exception_of, failure_of
@@ -35,16 +37,15 @@ if TYPE_CHECKING:
 AGAIN = "seen again: this attempt has recorded it; the next attempt runs the activity again"
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """One call of an activity, ready to be looked up or run. `invoke` runs the function once."""
+class Plan(msgspec.Struct, frozen=True):
+    """One call of an activity, ready to be looked up or run. `invoke` runs the function once; `timeout` is as declared."""
 
     key: str
     name: str
     result: TypeCodec
     invoke: Callable[[], Any]
     retries: Retry
-    timeout: Callable[[int], float | None]
+    timeout: Any = None
     once: bool = False
     relaxed: bool = False
 
@@ -62,9 +63,9 @@ def plan_activity(
         key,
         activity.name,
         signature.result,
-        lambda: _invoke(verbs, activity, args, kwargs),
+        partial(activity.fn, *args, **kwargs) if activity.is_async else partial(_invoke, verbs, activity, args, kwargs),
         settings.retries,
-        lambda attempt: timeout_of(settings.timeout, attempt, f"activity {activity.name}"),
+        settings.timeout,
         settings.on_interrupt == "fail",
         settings.durability == "relaxed",
     )
@@ -76,17 +77,17 @@ async def perform(verbs: Verbs, plan: Plan) -> Any:
     while True:
         if driver.phase != "running":
             await driver.ready()
-        entry = verbs.recorded(plan.key, "activity", f"activity {plan.name}")
+        failed = driver.ledger.failure(plan.key)
+        entry = verbs.recorded(plan.key, "activity", f"activity {plan.name}") if failed is None else None
         if entry is not None:
             return _answer(verbs, plan, entry)
-        failed = driver.ledger.failure(plan.key)
         if failed is not None:
             error = exception_of(read_failure(cast("str", failed.failure)))
             error.add_note(AGAIN)
             raise error
-        flight = flights.get(plan.key)
-        if flight is None:
+        if plan.key not in flights:
             return await _fly(verbs, plan)
+        flight = flights[plan.key] = flights[plan.key] or asyncio.get_running_loop().create_future()
         await asyncio.wait([flight])
 
 
@@ -100,16 +101,16 @@ def _answer(verbs: Verbs, plan: Plan, entry: Entry) -> Any:
 async def _fly(verbs: Verbs, plan: Plan) -> Any:
     """Runs the activity as the one flight of its key."""
     driver = verbs.driver
-    flight: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-    verbs.flights[plan.key] = flight
+    verbs.flights[plan.key] = None  # a future, once somebody waits
     driver.busy += 1
     try:
         if not driver.outbox.empty:
             await driver.flushed()
         return await _run(verbs, plan)
     finally:
-        del verbs.flights[plan.key]
-        flight.set_result(None)
+        flight = verbs.flights.pop(plan.key)
+        if flight is not None:
+            flight.set_result(None)
         driver.idle()
 
 
@@ -183,7 +184,7 @@ async def _attempts(verbs: Verbs, plan: Plan) -> Any:
 
 
 async def _once(verbs: Verbs, plan: Plan, attempt: int) -> Any:
-    limit = plan.timeout(attempt)
+    limit = None if plan.timeout is None else timeout_of(plan.timeout, attempt, f"activity {plan.name}")
     token = current.set(verbs.activity_scope(plan.name, attempt))
     try:
         if limit is None:
@@ -200,8 +201,6 @@ async def _invoke(
     verbs: Verbs, activity: Activity[..., Any], args: tuple[object, ...], kwargs: Mapping[str, object]
 ) -> Any:
     settings = activity.settings
-    if activity.is_async:
-        return await cast("Any", activity.fn(*args, **kwargs))
     if settings.run_in == "process":
         signature = activity.signature
         text = signature.encode(signature.bind(args, kwargs))

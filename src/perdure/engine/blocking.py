@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import contextvars
+import os
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, TypeVarTuple, Unpack, cast, overload
@@ -25,7 +26,7 @@ from perdure.engine.refusal import give_way
 from perdure.engine.scope import make_task
 from perdure.engine.signal import Signal
 from perdure.engine.task import Call
-from perdure.errors import ConfigurationError, Failure
+from perdure.errors import AppClosedError, ConfigurationError, Failure
 from perdure.model.execution import Event, Execution, JournalEntry, moment
 from perdure.model.policy import Retry
 from perdure.model.status import Status
@@ -47,10 +48,17 @@ class Portal:
     """Runs coroutines on a loop for another thread."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self.loop = loop
+        self.loop, self._process = loop, os.getpid()
 
     def run(self, coroutine: Coroutine[Any, Any, R]) -> R:
-        """The coroutine's result, waiting for it. Raises `ConfigurationError` on the loop's own thread."""
+        """The coroutine's result, waiting for it. Raises `ConfigurationError` on the loop's own thread, and after a fork,
+        where that thread is missing."""
+        if self._process != os.getpid():
+            coroutine.close()
+            raise ConfigurationError("this app was opened before a fork; open an app anew in the child process")
+        if self.loop.is_closed():
+            coroutine.close()
+            raise AppClosedError("the app is closed; open it with `with app as client:`")
         try:
             running = asyncio.get_running_loop()
         except RuntimeError:

@@ -150,7 +150,7 @@ async def enqueue_independent(verbs: Verbs, calls: Sequence[Call[Any]]) -> list[
         execution_id = call.options.id or derived(driver.claim.id, key)
         prepared = await call.prepared()
         spec = specify(prepared, execution_id, verbs.host.clock.now(), verbs.host.sizes, verbs.host.payloads,
-                       trace=driver.claim.trace, compared=True)  # fmt: skip
+                       trace=driver.claim.trace)  # fmt: skip
         fresh.append((key, spec))
     if fresh:
         ids.update(await _enqueue(verbs, fresh))
@@ -159,7 +159,8 @@ async def enqueue_independent(verbs: Verbs, calls: Sequence[Call[Any]]) -> list[
 
 async def _enqueue(verbs: Verbs, fresh: list[tuple[str, NewExecution]]) -> dict[str, str]:
     """Stores new executions and then what stands for them; sent again after a crash between, ids keep it single."""
-    answers = await verbs.store_executions([spec for _, spec in fresh])
+    specs = [spec for _, spec in fresh]
+    answers = await verbs.outside(lambda: verbs.host.store_executions(specs))
     ids: dict[str, str] = {}
     for (key, spec), answer in zip(fresh, answers, strict=True):
         if isinstance(answer, Conflict):

@@ -18,7 +18,6 @@ from perdure.engine.task import Task
 from perdure.errors import PerdureError
 from perdure.model.records import JournalView, Row
 
-
 VERSION: Final = "version"
 """Key of the entry that says which version began, where it is not that of the enqueue."""
 
@@ -29,8 +28,8 @@ def problems(directory: Directory, payloads: Payloads, row: Row, view: JournalVi
     if task is None:
         return [f"task {row.task_name} is not declared; declare it again, or give its new name an alias"]
     found = list(_input(task, payloads, row))
-    found += _version(task, row, view)
     ledger = Ledger(view, f"{row.generation}.{row.attempt}", directory.renamed)
+    found += _version(task, row, ledger)
     found += drift(directory, ledger.names(), ledger.task_names())
     return found + list(undecodable(directory, payloads, ledger))
 

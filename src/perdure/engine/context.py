@@ -205,12 +205,12 @@ async def record(
     if isinstance(function, Activity):
         changed = cast("AsyncActivity[..., Any]", function)
         return await verbs.activity(changed.options(key=key) if key else changed, args, {})
-    name = getattr(function, "__qualname__", type(function).__name__)
+    name, key = getattr(function, "__qualname__", type(function).__name__), verbs.own_key("record", key)
     policy = retry_policy(retries, Retry.none(), f"record {name} retries")
     digest = "" if key else argument_digest({str(index): argument for index, argument in enumerate(args)})
     plan = Plan(
         "record " + activity_key(name, digest, key), name, NATURAL, lambda: call_plain(verbs, function, args),
-        policy, lambda _: None,
+        policy,
     )  # fmt: skip
     return await perform(verbs, plan)
 

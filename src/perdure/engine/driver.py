@@ -16,7 +16,9 @@ import logging
 from collections.abc import Callable
 from typing import Any, Final, Literal
 
+from perdure.codec import failure_of
 from perdure.engine.branches import Branches
+from perdure.engine.decide import settled
 from perdure.engine.journal import Ledger
 from perdure.engine.outbox import Outbox
 from perdure.engine.ports import Host
@@ -24,8 +26,8 @@ from perdure.engine.refusal import abandon, refuse
 from perdure.engine.scope import Scope
 from perdure.engine.timers import Timers
 from perdure.engine.waits import OpenWait, OpenWaits, suspension
-from perdure.errors import JournalDriftError, LeaseLostError
-from perdure.model.records import Claim, Committed, Entry, JournalView, Outcome, Released, Suspended
+from perdure.errors import JournalDriftError
+from perdure.model.records import Claim, Committed, Entry, JournalView, Outcome, Released, Settled, Suspended
 
 Phase = Literal["running", "suspending", "lingering", "unwinding", "ending", "gone"]
 UNWIND_BOUND: Final = 5.0
@@ -38,12 +40,14 @@ class Driver:
     """One claimed execution. `start` makes the body's root task; the rest follows by itself. `concluded` turns how the
     body ended (its value or its error) into an outcome, given by whoever knows tasks (`runner`)."""
 
+    __slots__ = (
+        "_branches", "_claiming", "_concluded", "_hops", "_outcome", "_pass_began", "_queued", "_release", "_resumed",
+        "_waits", "blocking", "busy", "calls", "cancel_reason", "claim", "drift", "host", "ledger", "loop", "outbox",
+        "phase", "refused", "root", "scope", "timed_out", "timeout", "timers",
+    )  # fmt: skip
+
     def __init__(
-        self,
-        host: Host,
-        claim: Claim,
-        view: JournalView,
-        concluded: Callable[[Driver, asyncio.Task[Any]], Outcome],
+        self, host: Host, claim: Claim, view: JournalView, concluded: Callable[[Driver, asyncio.Task[Any]], Outcome]
     ) -> None:
         self.host, self.claim = host, claim
         self.loop = asyncio.get_running_loop()
@@ -54,21 +58,18 @@ class Driver:
         self.timed_out: Literal["timeout", "deadline"] | None = None
         self.calls: set[asyncio.Future[Any]] = set()
         self.drift: JournalDriftError | None = None
-        self.busy = self.refused = 0
-        self.blocking = False
+        self.busy = self.refused = self._hops = 0
+        self.blocking = self._queued = self._claiming = False
         self.timeout: float | None = None
         self.root: asyncio.Task[Any] | None = None
         self._concluded = concluded
         self._outcome: Outcome | None = None
-        self._release: Released | None = None
-        self._queued = False
-        self._hops = 0
+        self._release: Released | Settled | None = None
         self.timers = Timers(host.clock)
         self.scope: Scope | None = None
         self._waits: OpenWaits | None = None
         self._branches: Branches | None = None
         self._resumed: list[asyncio.Future[None]] = []
-        self._claiming = False
         self._pass_began = host.clock.now()
 
     # -- life ---------------------------------------------------------------------------------------------------------
@@ -308,12 +309,9 @@ class Driver:
     def _stop_body(self, bound: float) -> None:
         """Makes the body meet its end: an async one at its current await, a `def` one at its next verb."""
         self.timers.arm("grace", bound, self._abandon)
-        if not self.blocking:
-            if self.root is not None:
-                self.root.cancel()
-            return
-        for future in self.calls:
-            future.cancel()
+        for future in tuple(self.calls) if self.blocking else (self.root,):
+            if future is not None:
+                future.cancel()
 
     def fail_drift(self, error: JournalDriftError) -> None:
         """Ends the pass because the journal does not fit the code; nothing is consumed."""
@@ -330,17 +328,19 @@ class Driver:
             self._end_pass()
 
     def lose(self, error: BaseException | None) -> None:
-        """The lease is another's: everything stops and nothing more is written."""
+        """The lease is another's: everything stops and nothing more is written. Where instead something was recorded that
+        can never be stored (a `ValueError`), the execution fails."""
         if self.phase == "gone":
             return
         logger.warning(
             "execution %s: lease lost%s", self.claim.id, f" ({error})" if error else "",
             extra={"execution_id": self.claim.id, "task": self.claim.task_name, "attempt": self.claim.attempt},
         )  # fmt: skip
-        self._release = _LOST
-        self.outbox.fail(LeaseLostError(f"execution {self.claim.id} is another worker's now"))
+        unstorable = error if isinstance(error, ValueError) and self._release is None else None
+        self._release = _LOST if unstorable is None else settled(failure_of(unstorable))
+        self.outbox.fail(f"execution {self.claim.id} is another worker's now")
         if self.root is None or self.root.done():
-            self._leave()
+            self._leave() if self._release is _LOST else self._send(self._release)
         elif self.phase != "unwinding":
             self._end_pass()
 
@@ -380,11 +380,12 @@ class Driver:
         if self._release is _LOST or (self.phase == "unwinding" and self._release is None):
             self._leave()
             return
-        outcome = self._release or self._concluded(self, root)
-        self.phase = "ending"
-        self._outcome = outcome
-        self.mark_dirty()
+        self._send(self._release or self._concluded(self, root))
         self.host.freeing(self)
+
+    def _send(self, outcome: Outcome) -> None:
+        self.phase, self._outcome = "ending", outcome
+        self.mark_dirty()
 
     def _leave(self) -> None:
         if self.phase != "gone":
@@ -392,7 +393,7 @@ class Driver:
             self.timers.disarm_all()
             self.scope = self.root = self._waits = self._branches = None  # no cycles: freed now, not by the collector
             self._wake_resumed()
-            self.outbox.fail(LeaseLostError(f"execution {self.claim.id} ended here"))
+            self.outbox.fail("the execution ended here")
             self.host.gone(self)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from perdure.engine.children import (
@@ -28,6 +28,8 @@ R = TypeVar("R")
 class Durable:
     """Tasks and handles, as seen by a body."""
 
+    __slots__ = ("_verbs",)
+
     def __init__(self, verbs: Verbs) -> None:
         self._verbs = verbs
 
@@ -48,9 +50,11 @@ class Durable:
         child = await spawn(self._verbs, call, slot_of(call, self._verbs.branch))
         return cast("R", await child_result(self._verbs, child, call.task))
 
-    async def activity(self, activity: Activity[..., R], args: tuple[object, ...], kwargs: Mapping[str, object]) -> R:
+    def activity(
+        self, activity: Activity[..., R], args: tuple[object, ...], kwargs: Mapping[str, object]
+    ) -> Coroutine[Any, Any, R]:
         """An activity's recorded result, or a run that records it."""
-        return cast("R", await self._verbs.activity(activity, args, kwargs))
+        return self._verbs.activity(activity, args, kwargs)
 
     async def result(self, handle: Handle[R], timeout: float | None) -> R:
         """The result of a child; see `Context.spawn`."""
@@ -120,12 +124,7 @@ class Durable:
         key = self._verbs.branch.numbered(what)
         if self._verbs.recorded(key, "value", what) is not None:
             return
-        await driver.flushed()
-        driver.busy += 1
-        try:
-            await act(derived(driver.claim.id, key))
-        finally:
-            driver.idle()
+        await self._verbs.outside(lambda: act(derived(driver.claim.id, key)))
         entry = Entry(key, MEMO, driver.ledger.take_position(), "value", what, "true", None, None,
                       self._verbs.host.clock.now(), None, driver.claim.token)  # fmt: skip
         await self._verbs.record(entry)

@@ -61,6 +61,11 @@ class Ledger:
     """What is recorded, by key. `scope` names the attempt: failures hold only in the attempt that saw them. `renamed`
     leads from the aliases of tasks and activities to their names: what was recorded under an alias is met by the name."""
 
+    __slots__ = (
+        "_failed", "_renamed", "_started", "child_ids", "children", "children_settled", "failures", "memos", "position",
+        "scope", "signals", "size", "taken",
+    )  # fmt: skip
+
     def __init__(self, view: JournalView, scope: str, renamed: Mapping[str, str] = NOT_RENAMED) -> None:
         self.scope, self._renamed = scope, renamed
         self.memos: dict[str, Entry] = {}
@@ -86,12 +91,14 @@ class Ledger:
         """Takes in a recorded entry; the first one of its key and scope holds."""
         if self._renamed:
             entry = msgspec.structs.replace(entry, key=self._current(entry.key, entry.name))
-        self.position = max(self.position, entry.position + 1)
+        if entry.position >= self.position:
+            self.position = entry.position + 1
         if entry.scope == MEMO:
             if entry.key not in self.memos:
                 self.memos[entry.key] = entry
                 self.size += 1
-                self.taken[entry.name] += entry.kind == "signal" and entry.value is not None
+                if entry.kind == "signal" and entry.value is not None:
+                    self.taken[entry.name] += 1
         elif entry.scope.startswith(STARTED):
             self._started.add((entry.key, entry.scope.removeprefix(STARTED)))
         else:
@@ -105,6 +112,8 @@ class Ledger:
         self.children_settled = view.children_settled
         for child in view.children:
             self.meet(child)
+        if not view.signals:
+            return
         signals: dict[str, list[Received]] = defaultdict(list)
         for received in view.signals:
             signals[received.name].append(received)
@@ -157,6 +166,17 @@ class Ledger:
         """The first signal of a name that nobody has taken."""
         queue, taken = self.signals.get(name), self.taken[name]
         return queue[taken] if queue is not None and len(queue) > taken else None
+
+    def fresh_signals(self) -> set[str]:
+        """Signals that nobody has taken and that came after the last record."""
+        last = max((entry.recorded_at for entry in self.memos.values()), default=0)
+        queues = self.signals.items()
+        return {
+            received.id
+            for name, queue in queues
+            for received in queue[self.taken[name] :]
+            if received.accepted_at >= last
+        }
 
     def take_position(self) -> int:
         """The next place in the journal's order."""

@@ -10,12 +10,12 @@ import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
-from perdure.codec import failure_of
+from perdure.codec import carried, failure_of
 from perdure.engine.activity import perform, plan_activity
 from perdure.engine.children import child_result, met_child, slot_of, spawn, start_child
 from perdure.engine.task import Activity, Call, Task
 from perdure.engine.waits import OpenWait
-from perdure.errors import ConfigurationError, Failure, JournalDriftError, LeaseLostError, MapFailedError, RecordedError
+from perdure.errors import ConfigurationError, Failure, JournalDriftError, LeaseLostError, MapFailedError
 from perdure.model.records import Child
 from perdure.model.status import SETTLED
 
@@ -177,8 +177,7 @@ def _is_settled(child: Child | None) -> bool:
 
 
 def _failure(error: Exception) -> Failure:
-    recorded = error.failure if isinstance(error, RecordedError) else getattr(error, "failure", None)
-    return recorded if isinstance(recorded, Failure) else failure_of(error)
+    return carried(error) or failure_of(error)
 
 
 def _first(errors: ExceptionGroup[Exception]) -> Exception:

@@ -42,6 +42,8 @@ class Sent:
 class Outbox:
     """Entries, spawns and progress of one execution on their way to the storage."""
 
+    __slots__ = ("_sent", "_waiters", "entries", "progress", "spawns")
+
     def __init__(self) -> None:
         self.entries: list[Entry] = []
         self.spawns: list[NewExecution] = []
@@ -85,13 +87,16 @@ class Outbox:
         anything was sent."""
         return self._sent.popleft() if self._sent else None
 
-    def fail(self, error: Exception) -> None:
+    def fail(self, why: str) -> None:
         """Nothing more will be written: everyone who waits is cancelled."""
+        self.entries, self.spawns, self.progress = [], [], None
+        if not (self._waiters or self._sent):
+            return
         waiters = [*self._waiters, *(future for sent in self._sent for future in sent.waiters)]
         self._waiters = []
         for future in waiters:
             if not future.done():
-                future.cancel(str(error))
+                future.cancel(why)
 
     def _resolve_idle(self) -> None:
         waiters, self._waiters = self._waiters, []

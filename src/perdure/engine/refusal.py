@@ -29,6 +29,8 @@ async def refuse(driver: Refusing) -> NoReturn:
     """Raises `CancelledError`, or never returns where that was of no use."""
     driver.refused += 1
     if driver.refused > MANY:
+        if not driver.loop.is_closed():  # else it is the interpreter that ends, and closes what is left of the body
+            _hold(asyncio.current_task(driver.loop))
         await driver.loop.create_future()
     if driver.refused > FEW:
         await asyncio.sleep(0)
@@ -45,7 +47,11 @@ def abandon(root: asyncio.Task[Any] | None, execution_id: str) -> None:
     """Leaves a body to itself. Nobody waits for it at the end of the event loop, and it is kept from the collector, which
     could do no more than complain."""
     logger.warning("execution %s: its body does not end; it is abandoned", execution_id)
-    if root is not None and not root.done():
-        _abandoned.add(root)
-        root.add_done_callback(_abandoned.discard)
-        asyncio.tasks._unregister_task(root)  # pyright: ignore[reportPrivateUsage]
+    _hold(root)
+
+
+def _hold(task: asyncio.Task[Any] | None) -> None:
+    if task is not None and not task.done() and task not in _abandoned:
+        _abandoned.add(task)
+        task.add_done_callback(_abandoned.discard)
+        asyncio.tasks._unregister_task(task)  # pyright: ignore[reportPrivateUsage]

@@ -10,9 +10,10 @@ import asyncio
 import contextvars
 import json
 import logging
+from functools import partial
 from typing import Any, cast
 
-from perdure.codec import DecodeError, encode_failure, failure_of
+from perdure.codec import DecodeError, carried, encode_failure, failure_of
 from perdure.engine.activity import timeout_of
 from perdure.engine.blocking import BlockingContext, BodyPortal
 from perdure.engine.compatibility import VERSION, begun_by, drift, undecodable
@@ -30,6 +31,7 @@ from perdure.errors import (
     ExecutionCancelledError,
     ExecutionTimedOutError,
     Failure,
+    GiveUp,
     JournalDriftError,
     NotSerializableError,
     PerdureError,
@@ -43,7 +45,7 @@ logger = logging.getLogger("perdure")
 def begin(host: Host, claim: Claim, view: JournalView, context: contextvars.Context) -> Driver:
     """Starts a pass of a claimed execution; the driver goes on by itself. `context` is a clean copy for its body."""
     task = host.directory.task(claim.task_name)
-    driver = Driver(host, claim, view, lambda driver, root: _conclude(task, driver, root))
+    driver = Driver(host, claim, view, partial(_concluded, task))
     shared = Pass(driver)
     verbs = Verbs(shared)
     driver.blocking = task is not None and not task.is_async
@@ -53,7 +55,7 @@ def begin(host: Host, claim: Claim, view: JournalView, context: contextvars.Cont
     scope = driver.scope = Scope(driver, shared.root, face, Durable(verbs), None, bridge)
     context.run(current.set, scope)
     coroutine = _body(host, driver, task, scope, view)
-    driver.start(make_task(loop, coroutine, context))
+    driver.start(make_task(loop, coroutine, context, claim.id))
     return driver
 
 
@@ -69,6 +71,9 @@ async def _body(host: Host, driver: Driver, task: Task[..., Any] | None, scope: 
     if task is None:
         raise JournalDriftError(f"task {claim.task_name} is not declared in this app")
     _check_fit(host, task, driver, view)
+    if logger.isEnabledFor(logging.INFO):
+        what = "goes on" if view.entries or view.children else "started"
+        logger.info("task %s (%s) %s, attempt %d", claim.task_name, claim.id, what, claim.attempt, extra=_extra(driver))
     if claim.deadline_at is not None and claim.deadline_at <= host.clock.now():
         driver.timed_out = "deadline"
         raise TimeoutError
@@ -82,7 +87,7 @@ async def _body(host: Host, driver: Driver, task: Task[..., Any] | None, scope: 
     try:
         if task.is_async:
             return await cast("Any", task.fn(*args, **kwargs))
-        return await host.in_thread(lambda: task.fn(*args, **kwargs), body=True)
+        return await host.in_thread(partial(task.fn, *args, **kwargs), body=True)
     except SystemExit as error:  # an exit would end the worker and all that runs beside
         raise RuntimeError(f"the body of task {task.name} called exit({error.code})") from error
     finally:
@@ -116,7 +121,7 @@ def _check_version(host: Host, task: Task[..., Any], driver: Driver) -> None:
         ledger.add(entry)
         driver.outbox.add(entry)
     elif settings.on_version == "fail":
-        raise NotSerializableError(
+        raise GiveUp(
             f"task {task.name} was begun by version {begun!r}; this is {settings.version!r} (on_version='fail')"
         )
     else:
@@ -128,6 +133,18 @@ def _timeout(task: Task[..., Any], claim: Claim) -> float | None:
     if "timeout" in stored:
         return float(stored["timeout"])
     return timeout_of(task.settings.timeout, claim.attempt, f"task {task.name}")
+
+
+def _concluded(task: Task[..., Any] | None, driver: Driver, root: asyncio.Task[Any]) -> Outcome:
+    """The outcome of a body that ended, whatever goes wrong in writing it down (a codec of the user's, say)."""
+    try:
+        return _conclude(task, driver, root)
+    except Exception as error:
+        logger.exception("the end of task %s cannot be written down", driver.claim.task_name, extra=_extra(driver))
+        try:
+            return _after(task, driver, error)
+        except Exception:
+            return settled(failure_of(error))
 
 
 def _conclude(task: Task[..., Any] | None, driver: Driver, root: asyncio.Task[Any]) -> Outcome:
@@ -157,6 +174,9 @@ def _completed(task: Task[..., Any], driver: Driver, value: object) -> Outcome:
     if len(text) * 4 > limit and len(text.encode()) > limit:
         message = f"the result of task {task.name} has over {limit} bytes; see Sizes(result=...)"
         return settled(Failure("too_large", "PayloadTooLargeError", message, retryable=False))
+    if logger.isEnabledFor(logging.INFO):
+        claim = driver.claim
+        logger.info("task %s (%s) completed", claim.task_name, claim.id, extra=_extra(driver))
     return Completed(driver.host.payloads.wrap(text))
 
 
@@ -188,10 +208,10 @@ def _failure(error: BaseException) -> Failure:
         return failure_of(error, kind="timed_out")
     if isinstance(error, ExecutionCancelledError):
         return failure_of(error, kind="cancelled")
-    recorded = getattr(error, "failure", None)
-    if isinstance(recorded, Failure) and recorded.type == type(error).__name__:
+    recorded = carried(error)
+    if recorded is not None and recorded.type == type(error).__name__:
         return failure_of(error, kind=recorded.kind)
-    if isinstance(recorded, Failure) and type(error).__name__ == "ActivityFailedError":
+    if recorded is not None and type(error).__name__ == "ActivityFailedError":
         return recorded
     return failure_of(error)
 
@@ -219,6 +239,8 @@ def _timed_out(task: Task[..., Any] | None, driver: Driver) -> Outcome:
 
 
 def _cancelled(driver: Driver) -> Outcome:
+    claim = driver.claim
+    logger.info("task %s (%s) cancelled: %s", claim.task_name, claim.id, driver.cancel_reason, extra=_extra(driver))
     return Settled("cancelled", encode_failure(Failure("cancelled", "Cancelled", driver.cancel_reason or "")))
 
 

@@ -11,6 +11,7 @@ import contextvars
 from collections.abc import Coroutine, Generator
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar, cast
 
+from perdure.engine.contained import Contained
 from perdure.engine.journal import Branch
 
 if TYPE_CHECKING:
@@ -69,15 +70,18 @@ current: contextvars.ContextVar[Scope | None] = contextvars.ContextVar("perdure_
 
 def body_scope() -> Scope | None:
     """The scope when the calling code is the body of an execution (and not of an activity)."""
-    scope = current.get()
+    return _of_body(current.get())
+
+
+def _of_body(scope: Scope | None) -> Scope | None:
     return None if scope is None or scope.activity is not None else scope
 
 
 def make_task(
-    loop: asyncio.AbstractEventLoop, coroutine: AnyCoroutine, context: contextvars.Context
+    loop: asyncio.AbstractEventLoop, coroutine: AnyCoroutine, context: contextvars.Context, name: str | None = None
 ) -> asyncio.Task[Any]:
     """A task in exactly this context, whatever task factory the loop has."""
-    return asyncio.Task(cast("Coroutine[Any, Any, Any]", coroutine), loop=loop, context=context)
+    return asyncio.Task(cast("Coroutine[Any, Any, Any]", coroutine), loop=loop, context=context, name=name)
 
 
 def install(loop: asyncio.AbstractEventLoop) -> None:
@@ -87,14 +91,18 @@ def install(loop: asyncio.AbstractEventLoop) -> None:
         return
 
     def factory(loop: asyncio.AbstractEventLoop, coroutine: AnyCoroutine, **options: Any) -> asyncio.Future[Any]:
-        scope = body_scope()
+        given: contextvars.Context | None = options.get("context")
+        found = current.get() if given is None else given.get(current)
+        if found is not None:
+            coroutine = Contained(cast("Coroutine[Any, Any, Any]", coroutine))
+        scope = _of_body(found)
         if scope is None:
             return (
                 previous(loop, coroutine, **options)
                 if previous
                 else asyncio.Task(cast("Any", coroutine), loop=loop, **options)
             )
-        context = options.pop("context", None) or contextvars.copy_context()
+        context = contextvars.copy_context() if given is None else given.copy()  # one of several tasks may share it
         branch = scope.branch.child()
         context.run(current.set, scope.in_branch(branch))
         options["context"] = context

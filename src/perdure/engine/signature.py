@@ -78,7 +78,7 @@ class Signature:
             try:
                 checked[name] = codecs[name].convert(value)
             except (DecodeError, NotSerializableError) as error:
-                raise InvalidInputError(f"{self.what}: argument {name!r}: {error}") from error
+                raise InvalidInputError(str(error)) from error
         return checked
 
     def encode(self, arguments: Arguments) -> str:
@@ -89,7 +89,7 @@ class Signature:
             try:
                 parts.append(f'"{name}":{codecs[name].encode(value)}')
             except NotSerializableError as error:
-                raise InvalidInputError(f"{self.what}: argument {name!r} cannot be stored: {error}") from error
+                raise InvalidInputError(f"it cannot be stored: {error}") from error
         return "{" + ",".join(parts) + "}"
 
     def decode(self, text: str) -> Arguments:

@@ -24,12 +24,11 @@ def specify(
     *,
     parent: Parent | None = None,
     trace: str | None = None,
-    compared: bool = False,
 ) -> NewExecution:
     """The record of an execution for a call whose arguments are checked already.
 
-    `compared`: the input's digest is stored, because the id may be met again. Raises `PayloadTooLargeError`,
-    `InvalidInputError`.
+    The input's digest is stored where the id may be met again: everywhere but for children. Raises
+    `PayloadTooLargeError`, `InvalidInputError`.
     """
     task, settings, options = call.task, call.task.settings, call.options
     text = task.signature.encode(call.arguments)
@@ -38,7 +37,6 @@ def specify(
     if options.connection is not None:
         raise ConfigurationError(f"task {task.name}: this app's storage takes no connection of the caller")
     parent_id, slot, generation, root_id, depth = parent or (None, None, 0, execution_id, 0)
-    compared = compared or options.id is not None or options.idempotency_key is not None
     deadline = settings.deadline if options.deadline is None else options.deadline
     return NewExecution(
         id=execution_id,
@@ -50,7 +48,7 @@ def specify(
             settings.start_delay if options.start_delay is None else options.start_delay, options.start_at, now
         ),
         deadline_at=None if deadline is None else now + round(deadline * 1000),
-        input_digest=task.signature.digest(call.arguments) if compared else None,
+        input_digest=task.signature.digest(call.arguments) if parent is None else None,
         idempotency_key=options.idempotency_key,
         options=options.stored(),
         version=settings.version,

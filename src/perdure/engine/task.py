@@ -193,6 +193,10 @@ class BlockingActivity(Activity[P, R_co]):
 
 
 def _changed(activity: Activity[..., Any], key: str | None, settings: ActivitySettings) -> ActivityOptions:
+    if "name" in settings or ("queue" in settings and activity.settings.queue is None):
+        raise ConfigurationError(
+            f"activity {activity.name}: name and queue are declared; a call may only change a queue"
+        )
     named = activity_options(f"activity {activity.name}", **settings)
     changed = {name: getattr(named, name) for name in settings}
     if key is not None:

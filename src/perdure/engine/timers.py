@@ -10,6 +10,8 @@ from perdure.clock import Cancellable, Clock
 class Timers:
     """The pending calls of one owner, by name."""
 
+    __slots__ = ("_calls", "_clock")
+
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._calls: dict[str, Cancellable] = {}

@@ -7,38 +7,47 @@ as their `Transport`.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 from perdure.codec import exception_of
 from perdure.engine.activity import Plan, perform, plan_activity
 from perdure.engine.children import child_result, spawn
 from perdure.engine.driver import Driver
 from perdure.engine.journal import Branch, verb_key
+from perdure.engine.options import CallSettings
 from perdure.engine.ports import Host
 from perdure.engine.scope import Scope, current
-from perdure.errors import ExecutionError, GiveUp, JournalDriftError, NotInExecutionError
-from perdure.model.records import Conflict, Enqueued, Entry, EntryKind, NewExecution
+from perdure.errors import ExecutionError, GiveUp, JournalDriftError, NotInExecutionError, StorageError
+from perdure.model.records import Entry, EntryKind
 
 if TYPE_CHECKING:
     from perdure.engine.task import Activity
 
+T = TypeVar("T")
 ROOT: Final = "0"
+FIRST_PAUSE, LONGEST_PAUSE = 0.05, 2.0
 
 
 class Pass:
     """What all branches of one pass share."""
+
+    __slots__ = ("count", "driver", "flights", "root", "unmet")
 
     def __init__(self, driver: Driver) -> None:
         self.driver = driver
         self.flights: dict[str, Any] = {}
         self.root = Branch(ROOT)
         self.unmet = set(driver.ledger.memos) | set(driver.ledger.children)
+        if driver.claim.token > 1:  # the pass before may have got as far as to wait for what has come since
+            self.unmet |= driver.ledger.fresh_signals()
         self.count = 0
 
 
 class Verbs:
     """One pass, seen from one place in its body."""
+
+    __slots__ = ("_branch", "driver", "host", "shared")
 
     def __init__(self, shared: Pass, branch: Branch | None = None) -> None:
         self.shared = shared
@@ -103,9 +112,14 @@ class Verbs:
 
     def key(self, verb: str, explicit: str | None) -> str:
         """The key of a verb without identity of its own."""
-        if explicit is not None and not 1 <= len(explicit) <= self.host.sizes.name:
-            raise GiveUp(f"{verb} key is {explicit!r}; it must be a text of 1 to {self.host.sizes.name} characters")
-        return verb_key(self.branch, verb, explicit)
+        return verb_key(self.branch, verb, self.own_key(verb, explicit))
+
+    def own_key(self, verb: str, explicit: str | None) -> str | None:
+        """A key given by the caller. Ends the execution for one that cannot be stored."""
+        if explicit is None or (1 <= len(explicit) <= self.host.sizes.name and explicit.isprintable()):
+            return explicit
+        most = self.host.sizes.name
+        raise GiveUp(f"{verb} key is {explicit!r}; it must be a text of 1 to {most} printable characters")
 
     def recorded(self, key: str, kind: EntryKind, what: str) -> Entry | None:
         """What is recorded under a key. Ends the pass as drift when another kind of verb, or a task, recorded it."""
@@ -165,7 +179,10 @@ class Verbs:
 
     async def activity(self, activity: Activity[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
         """The result of an activity's call, recorded."""
-        return await self.activity_planned(activity, plan_activity(self, activity, args, kwargs), args, kwargs)
+        plan = plan_activity(self, activity, args, kwargs)
+        if activity.settings.queue is None:
+            return await perform(self, plan)
+        return await self.activity_planned(activity, plan, args, kwargs)
 
     async def activity_planned(
         self, activity: Activity[..., Any], plan: Plan, args: tuple[Any, ...], kwargs: Mapping[str, Any]
@@ -182,19 +199,40 @@ class Verbs:
         task = self.host.directory.task(activity.name)
         if task is None:
             raise self.drifted(f"activity {activity.name} has a queue but is not declared in this app")
+        settings, options = activity.settings, CallSettings(queue=activity.settings.queue or "default")
+        if settings.retries != task.settings.retries:
+            options["retries"] = settings.retries
+        if (
+            settings.timeout != task.settings.timeout
+            and not callable(settings.timeout)
+            and settings.timeout is not None
+        ):
+            options["timeout"] = settings.timeout
         try:
-            child = await spawn(
-                self, task.options(queue=activity.settings.queue or "default").call(*args, **kwargs), plan.key
-            )
+            child = await spawn(self, task.options(**options).call(*args, **kwargs), plan.key)
             return await child_result(self, child, task)
         except ExecutionError as error:
             if error.failure is None:
                 raise
             raise exception_of(error.failure) from error
 
-    async def store_executions(self, specs: Sequence[NewExecution]) -> list[Enqueued | Conflict]:
-        """Stores independent executions."""
-        return await self.host.store_executions(specs)
+    async def outside(self, act: Callable[[], Awaitable[T]]) -> T:
+        """Does something that is no part of the journal, and that may be done again: once all that is recorded so far is
+        durable, and as often as it takes while the database cannot be reached, which consumes no attempt (R13)."""
+        driver, pause = self.driver, FIRST_PAUSE
+        driver.busy += 1
+        try:
+            await self.ready()
+            await driver.flushed()
+            while True:
+                try:
+                    return await act()
+                except StorageError as error:
+                    self.logger.warning("the storage cannot be reached, next try in %.2g s: %s", pause, error)
+                await self.host.clock.sleep(pause)
+                pause = min(pause * 2, LONGEST_PAUSE)
+        finally:
+            driver.idle()
 
     @property
     def logger(self) -> logging.LoggerAdapter[logging.Logger]:
@@ -210,6 +248,11 @@ class PassLogger(logging.LoggerAdapter[logging.Logger]):
         extra = {"execution_id": claim.id, "task": claim.task_name, "attempt": claim.attempt}
         super().__init__(verbs.host.logger.getChild(f"task.{claim.task_name}"), extra)
         self._verbs = verbs
+
+    def process(self, msg: Any, kwargs: MutableMapping[str, Any]) -> tuple[Any, MutableMapping[str, Any]]:
+        """The caller's own `extra` is kept beside ours."""
+        kwargs["extra"] = {**(kwargs.get("extra") or {}), **cast("dict[str, object]", self.extra)}
+        return msg, kwargs
 
     def isEnabledFor(self, level: int) -> bool:  # noqa: N802 - the name that logging gave it
         """Nothing is logged while the body goes over what it did before."""

@@ -53,7 +53,7 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.05, 2.0
 logger = logging.getLogger("perdure")
 
 
-class Ending(msgspec.Struct, frozen=True):
+class Ending(msgspec.Struct, frozen=True, gc=False):
     """How an execution ended, as far as a waiter needs it."""
 
     status: Status
@@ -227,13 +227,20 @@ class Store:
                     again.setdefault(verb, []).append(request)
                     why = answer
                 else:
-                    request.done(answer)
-        self._tell(batch, answers)
+                    self._call(request.done, answer)
+        self._call(self._tell, batch, answers)
         if again:
             self._send_again(again, why)
         else:
             self._pause = FIRST_PAUSE
             self._next()
+
+    def _call(self, function: Callable[..., object], *given: object) -> None:
+        """Tells somebody of what was written; an error of theirs goes to the loop, and keeps no other from being told."""
+        try:
+            function(*given)
+        except Exception as error:
+            self._loop.call_exception_handler({"message": "a reader of what was written failed", "exception": error})
 
     def _next(self) -> None:
         self._in_flight = False
@@ -290,19 +297,17 @@ class Store:
 def _closed_batch(batch: Batch) -> Batch:
     """The batch in the order of its verbs, late items made; requests that have nothing to write are left out."""
     closed: Batch = {}
-    for verb in ORDER:
-        kept = [request for request in batch.get(verb, ()) if _made(request)]
+    for verb in ORDER if batch else ():
+        kept: list[Request] = []
+        for request in batch.get(verb, ()):
+            if request.take is not None:
+                request.item, request.take = request.take(), None
+                if request.item is None:
+                    continue
+            kept.append(request)
         if kept:
             closed[verb] = kept
     return closed
-
-
-def _made(request: Request) -> bool:
-    if request.take is None:
-        return True
-    request.item = request.take()
-    request.take = None
-    return request.item is not None
 
 
 def _perform(storage: Storage, batch: Batch, now: int) -> dict[Verb, list[Any]]:
@@ -368,17 +373,21 @@ def _news(batch: Batch, answers: dict[Verb, list[Any]]) -> tuple[dict[str, Endin
 
 
 def _read_commit(item: Transition, answer: Committed, endings: dict[str, Ending], woken: set[str]) -> bool:
-    woken.update(answer.woken)
+    outcome = item.outcome
+    if answer.woken:
+        woken.update(answer.woken)
     if answer.status in SETTLED and not answer.lost:
-        outcome = item.outcome
         if isinstance(outcome, Completed) and answer.status == "completed":
             endings[item.id] = Ending("completed", outcome.result)
         elif isinstance(outcome, Settled) and answer.status == outcome.status and not answer.cancelled:
             endings[item.id] = Ending(answer.status, None, outcome.failure)
         else:
             endings[item.id] = Ending(answer.status)
-    spawned = any(isinstance(each, Enqueued) and each.created and not each.leased for each in answer.spawned)
-    return spawned or isinstance(item.outcome, Retried | Suspended)
+    if isinstance(outcome, Retried | Suspended):
+        return True
+    return bool(answer.spawned) and any(
+        isinstance(each, Enqueued) and each.created and not each.leased for each in answer.spawned
+    )
 
 
 __all__ = ["Beat", "Claimed", "Conflict", "Ending", "Listener", "Store"]

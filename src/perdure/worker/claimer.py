@@ -20,8 +20,8 @@ logger = logging.getLogger("perdure")
 
 
 class Claimer:
-    """Asks the store for work. `demand` makes the request (`None`: no slot is free), `take` starts what came, `doubt` hears that an answer
-    may have been lost."""
+    """Asks the store for work. `demand` makes the request (`None`: no slot is free), `take` starts what came, `doubt` hears
+    that an answer may have been lost."""
 
     def __init__(
         self,
@@ -73,6 +73,7 @@ class Claimer:
         if isinstance(answer, BaseException):
             logger.warning("work cannot be claimed, next try in %.3g s: %s", self._poll, answer)
             self._maybe_due = True
+            self._doubt()
             self._take(NOTHING)
             self._sleep(self._poll)
             return

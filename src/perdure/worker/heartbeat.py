@@ -25,7 +25,7 @@ logger = logging.getLogger("perdure")
 
 
 class Heart:
-    """Beats every quarter of a lease, and soon after `beat_soon`. `make` makes the beat, `heard` takes the answer.
+    """Beats every quarter of a lease, and soon after `beat_soon`. `make` makes the beat, `heard` takes it and the answer.
     `make_whole` makes one that names all the worker holds: it is sent in line with what the worker writes, every lease and
     after a `doubt`."""
 
@@ -36,7 +36,7 @@ class Heart:
         lease: float,
         make: Callable[[], Heartbeat],
         make_whole: Callable[[], Heartbeat],
-        heard: Callable[[Beat], None],
+        heard: Callable[[Heartbeat, Beat], None],
     ) -> None:
         self._store, self._clock, self._lease = store, clock, lease
         self._make, self._make_whole, self._heard = make, make_whole, heard
@@ -53,7 +53,8 @@ class Heart:
 
     async def start(self) -> None:
         """Registers the worker, then keeps beating. Raises `StorageError` when the first beat fails."""
-        self._heard(await self._store.ask("heartbeat", self._make()))
+        first = self._make()
+        self._heard(first, await self._store.ask("heartbeat", first))
         self._renewed = self._clock.monotonic()
         if self._store.storage.inline:
             self._next()
@@ -93,12 +94,22 @@ class Heart:
     def _say_all(self) -> None:
         self._doubtful = False
         if not self._stop.is_set():
-            self._store.put("heartbeat", None, self._all_said, take=self._make_whole)
+            self._put(self._make_whole, self.doubt)
 
-    def _all_said(self, answer: object) -> None:
-        self._answered(answer)
-        if isinstance(answer, StorageError):
-            self.doubt()
+    def _put(self, make: Callable[[], Heartbeat], failed: Callable[[], None] = lambda: None) -> None:
+        """Sends a beat with the next batch, made when that is closed."""
+        made: list[Heartbeat] = []
+
+        def take() -> Heartbeat:
+            made.append(make())
+            return made[0]
+
+        def answered(answer: object) -> None:
+            self._answered(made[0] if made else None, answer)
+            if isinstance(answer, StorageError):
+                failed()
+
+        self._store.put("heartbeat", None, answered, take=take)
 
     def beat_soon(self) -> None:
         """A cancel may wait for this worker."""
@@ -107,7 +118,7 @@ class Heart:
 
     def _beat_once(self) -> None:
         self._soon = None
-        self._store.put("heartbeat", self._make(), self._answered)
+        self._put(self._make)
 
     def _count(self) -> None:
         """Once per lease the worker says all that it holds, though it has no doubt."""
@@ -124,10 +135,10 @@ class Heart:
         if not self._stop.is_set():
             self._next()
 
-    def _answered(self, answer: object) -> None:
-        if isinstance(answer, Beat):
+    def _answered(self, beat: Heartbeat | None, answer: object) -> None:
+        if beat is not None and isinstance(answer, Beat):
             self._renewed = self._clock.monotonic()
-            self._heard(answer)
+            self._heard(beat, answer)
             return
         self._disturbed()
         if not isinstance(answer, AppClosedError):
@@ -140,16 +151,18 @@ class Heart:
             if blocked > PATIENCE * self._lease:
                 logger.error("the event loop is blocked for %.0f s; this worker's work is left to others", blocked)
                 continue
-            self._tell(self._beat_here())
+            self._tell(*self._beat_here())
 
-    def _beat_here(self) -> object:
+    def _beat_here(self) -> tuple[Heartbeat | None, object]:
         """One beat, made once the storage lets it in: however long that took, the lease is renewed from then."""
         began, storage = self._clock.monotonic(), self._store.storage
         try:
             with storage.transaction():
-                return storage.heartbeat(self._make(), self._clock.now())
+                beat = self._make()
+                answer = storage.heartbeat(beat, self._clock.now())
+            return beat, answer
         except Exception as error:
-            return error
+            return None, error
         finally:
             if self._clock.monotonic() - began > self._interval:
                 self._disturbed()
@@ -168,8 +181,8 @@ class Heart:
         self._pinged, self._warned = self._clock.monotonic(), False
         self._count()
 
-    def _tell(self, answer: object) -> None:
+    def _tell(self, beat: Heartbeat | None, answer: object) -> None:
         try:
-            self._loop.call_soon_threadsafe(self._answered, answer)
+            self._loop.call_soon_threadsafe(self._answered, beat, answer)
         except RuntimeError:
             self._stop.set()

@@ -26,7 +26,7 @@ class Maintenance:
         self._store, self._clock, self._sound = store, clock, sound
         self._interval, self._retention = interval, retention
         self._timer: Cancellable | None = None
-        self._rounds = 0
+        self._prune_at = 0
         self._closed = False
 
     def start(self) -> None:
@@ -43,9 +43,9 @@ class Maintenance:
         if self._closed:
             return
         self._store.put("reclaim", None, self._reclaimed, take=lambda: {} if self._sound() else None)
-        if self._rounds % PRUNE_EVERY == 0:
+        if (now := self._clock.now()) >= self._prune_at:
+            self._prune_at = now + PRUNE_EVERY * 1000
             self._prune()
-        self._rounds += 1
         self._timer = self._clock.call_later(self._interval, self._look)
 
     def _prune(self) -> None:

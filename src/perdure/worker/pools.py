@@ -9,10 +9,11 @@ import importlib
 import multiprocessing
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from functools import reduce
 from typing import Any, TypeVar, cast
 
-from perdure.codec import codec_for
+from perdure.codec import decode_failure, encode_failure, exception_of, failure_of
 from perdure.engine.task import Activity
 from perdure.errors import ConfigurationError
 
@@ -32,7 +33,7 @@ class Pools:
     def in_thread(self, function: Callable[[], R], *, body: bool) -> Awaitable[R]:
         """Runs a function in a thread, in a copy of the caller's context."""
         loop, context = asyncio.get_running_loop(), contextvars.copy_context()
-        future = loop.run_in_executor(self._threads(body), context.run, function)
+        future = loop.run_in_executor(self._threads(body), lambda: context.run(_contained, function))
         self.busy += 1
         future.add_done_callback(self._done)
         return future
@@ -47,21 +48,42 @@ class Pools:
         self._activities = self._activities or ThreadPoolExecutor(self._size, "perdure-activity")
         return self._activities
 
-    def in_process(self, function: Callable[..., object], arguments: str) -> Awaitable[str]:
-        """Runs an importable activity in another process. Raises `ConfigurationError` for a local function."""
-        if "<" in function.__qualname__:
+    async def in_process(self, function: Callable[..., object], arguments: str) -> str:
+        """Runs an importable activity in another process. Raises what it raised, as recorded; `ConfigurationError` for a
+        local function; `RuntimeError` when the process dies. Then the processes beside it are gone too: others are made."""
+        name = function.__qualname__
+        if "<" in name:
             raise ConfigurationError(
-                f"activity {function.__qualname__} is defined inside a function; run_in='process' needs a module-level one"
+                f"activity {name} is defined inside a function; run_in='process' needs a module-level one"
             )
+        self.busy += 1
+        try:
+            value, failed = await self._submit(function.__module__, name, arguments)
+        except BrokenProcessPool as error:
+            raise RuntimeError(
+                f"the process of activity {name}, or one beside it, died; was it out of memory?"
+            ) from error
+        finally:
+            self.busy -= 1
+        if failed:
+            failure = decode_failure(failed)
+            error = exception_of(failure)
+            error.add_note(f"in its process: {failure.traceback}")
+            raise error
+        return value
+
+    async def _submit(self, module: str, name: str, arguments: str) -> tuple[str, str]:
+        loop = asyncio.get_running_loop()
         if self._processes is None:
             self._processes = ProcessPoolExecutor(mp_context=multiprocessing.get_context("spawn"))
-        loop = asyncio.get_running_loop()
-        future = loop.run_in_executor(
-            self._processes, call_by_name, function.__module__, function.__qualname__, arguments
-        )
-        self.busy += 1
-        future.add_done_callback(self._done)
-        return future
+        pool = self._processes
+        try:
+            return await loop.run_in_executor(pool, call_by_name, module, name, arguments)
+        except BrokenProcessPool:
+            if self._processes is pool:
+                self._processes = None
+            pool.shutdown(wait=False)
+            raise
 
     def close(self) -> None:
         """Lets go of threads and processes; threads that still run user code are not waited for."""
@@ -70,11 +92,25 @@ class Pools:
                 pool.shutdown(wait=False, cancel_futures=True)
 
 
-def call_by_name(module: str, qualname: str, arguments: str) -> str:
-    """In the other process: decodes, calls, encodes."""
-    found: Any = reduce(getattr, qualname.split("."), importlib.import_module(module))
-    if isinstance(found, Activity):
+def _contained(function: Callable[[], R]) -> R:
+    """Calls a function in a thread. There a `KeyboardInterrupt` was typed by nobody; on the loop it would end the worker."""
+    try:
+        return function()
+    except KeyboardInterrupt as error:
+        raise RuntimeError(f"user code raised KeyboardInterrupt({str(error)!r}) in a thread") from error
+
+
+def call_by_name(module: str, qualname: str, arguments: str) -> tuple[str, str]:
+    """In the other process: decodes, calls, encodes. Answers the result, or the record of what was raised: an exception
+    itself may not survive the way back, and one that does not takes the whole pool along."""
+    try:
+        found: Any = reduce(getattr, qualname.split("."), importlib.import_module(module))
+        if not isinstance(found, Activity):
+            raise ConfigurationError(
+                f"{module}.{qualname} is no activity there; run_in='process' needs it by that name"
+            )
         activity = cast("Activity[..., object]", found)
         args, kwargs = activity.signature.spread(activity.signature.decode(arguments))
-        return activity.signature.result.encode(activity.fn(*args, **kwargs))
-    raise ConfigurationError(f"{module}.{qualname} is no activity, but {codec_for(object).encode(str(found))}")
+        return activity.signature.result.encode(activity.fn(*args, **kwargs)), ""
+    except BaseException as error:
+        return "", encode_failure(failure_of(error))

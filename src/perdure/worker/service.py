@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
-from typing import Protocol
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import Final, Protocol
 
 from perdure.worker.worker import Worker
+
+SELDOM: Final = 10_000
+"""New objects between two looks of the garbage collector. Python's own 700 cost a busy worker a fifth of its time."""
 
 
 class Opening(Protocol):
@@ -41,8 +47,9 @@ class WorkerService:
         self.worker = await self._opening.open()
         handled = self._handle_signals()
         try:
-            await self._until_stopped(self.worker)
-            await self._close()
+            with _seldom_collected():
+                await self._until_stopped(self.worker)
+                await self._close()
         finally:
             for number in handled:
                 asyncio.get_running_loop().remove_signal_handler(number)
@@ -76,3 +83,20 @@ class WorkerService:
                 continue
             handled.append(number)
         return handled
+
+
+@contextmanager
+def _seldom_collected() -> Generator[None]:
+    """Here the process is the worker's own: what was loaded stays, and executions leave hardly any cycles behind. Whoever
+    set the collector before is left in peace."""
+    before = gc.get_threshold()
+    if not gc.isenabled() or before[0] == 0 or before[0] >= SELDOM:
+        yield
+        return
+    gc.freeze()
+    gc.set_threshold(SELDOM, *before[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+        gc.unfreeze()

@@ -228,7 +228,7 @@ class Worker:
         self._check_idle()
 
     def _check_idle(self) -> None:
-        if not self._holding:
+        if self.shutting_down and not self._holding:
             self._idle.set()
 
     # -- host of the drivers ------------------------------------------------------------------------------------------
@@ -385,11 +385,13 @@ class Worker:
         holding = self._drivers.keys() | self._active | self._handed_off
         return msgspec.structs.replace(self._beat(), holding=tuple(sorted(holding)))
 
-    def _heard(self, beat: Beat) -> None:
+    def _heard(self, asked: Heartbeat, beat: Beat) -> None:
+        """Old news, of a pass that has ended meanwhile, is passed over."""
+        tokens = dict(asked.running)
         for execution_id in beat.lost:
             driver = self._drivers.get(execution_id)
-            if driver is not None and driver.phase == "running":
-                driver.interrupt()  # releases under its token: harmless if lost, and never stuck if the news was old
+            if driver is not None and driver.phase == "running" and driver.claim.token == tokens.get(execution_id):
+                driver.interrupt()  # releases under its token: harmless if lost
         for execution_id, reason in beat.cancelled:
             driver = self._drivers.get(execution_id)
             if driver is not None:

@@ -14,7 +14,9 @@ NOW = 1_000_000
 PLAIN = Retry(2, delay=10, factor=1, jitter=False)
 
 
-def decided(failure: Failure, *, policy: Retry = PLAIN, attempt: int = 0, deadline: int | None = None) -> Retried | Settled:
+def decided(
+    failure: Failure, *, policy: Retry = PLAIN, attempt: int = 0, deadline: int | None = None
+) -> Retried | Settled:
     return after_failure(Ended(failure), policy, attempt, NOW, deadline, lambda low, high: high)
 
 

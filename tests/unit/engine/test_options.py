@@ -59,7 +59,7 @@ def test_a_wrong_option_of_a_call_is_named(name: str, value: Any) -> None:
 
 def test_an_unknown_option_names_those_that_there_are() -> None:
     with pytest.raises(ConfigurationError, match="no option 'retrys'; options are .*retries"):
-        call_options("task t", CallOptions(), Sizes(), **{"retrys": 3})  # type: ignore[arg-type]
+        call_options("task t", CallOptions(), Sizes(), retrys=3)  # type: ignore[call-arg]
 
 
 def test_options_of_a_call_add_up() -> None:
@@ -79,7 +79,11 @@ def test_sizes_bound_names_and_tags() -> None:
 
 def test_what_travels_with_an_execution_is_plain_json() -> None:
     options = call_options(
-        "t", CallOptions(), Sizes(), retries=Retry(2, delay=timedelta(seconds=5), max_delay=timedelta(minutes=1)), timeout=7
+        "t",
+        CallOptions(),
+        Sizes(),
+        retries=Retry(2, delay=timedelta(seconds=5), max_delay=timedelta(minutes=1)),
+        timeout=7,
     )
     text = options.stored()
     assert text is not None
@@ -129,7 +133,9 @@ def test_an_empty_name_is_no_name_at_all() -> None:
 
 
 def test_start_at_and_start_delay_are_moments_and_spans() -> None:
-    options = call_options("t", CallOptions(), Sizes(), start_at=datetime(2026, 1, 1, tzinfo=UTC), start_delay=timedelta(hours=1))
+    options = call_options(
+        "t", CallOptions(), Sizes(), start_at=datetime(2026, 1, 1, tzinfo=UTC), start_delay=timedelta(hours=1)
+    )
     assert (options.start_at, options.start_delay) == (1_767_225_600_000, 3600.0)
 
 

@@ -35,7 +35,9 @@ def signature(function: Callable[..., object]) -> Signature:
     return Signature(function, "task t", context=True)
 
 
-def round_trip(function: Callable[..., object], *args: object, **kwargs: object) -> tuple[list[object], dict[str, object]]:
+def round_trip(
+    function: Callable[..., object], *args: object, **kwargs: object
+) -> tuple[list[object], dict[str, object]]:
     one = signature(function)
     return one.spread(one.decode(one.encode(one.checked(one.bind(args, kwargs)))))
 
@@ -131,14 +133,14 @@ def test_what_does_not_fit_is_refused_by_the_name_of_the_field(hint: Any, value:
     def f(first: int, value: Any) -> None: ...
 
     f.__annotations__["value"] = hint
-    with pytest.raises(InvalidInputError, match="argument 'value'") as caught:
+    with pytest.raises(InvalidInputError, match=f"argument 'value'.*{words}") as caught:
         signature(f).checked({"first": 1, "value": value})
-    if words != "c":
-        pytest.raises(InvalidInputError, signature(f).checked, {"first": 1, "value": value}).match(words)
     assert "task t" in str(caught.value)
 
 
-@pytest.mark.parametrize("value", [object(), {1, object()}, lambda: 1, open, ValueError("x"), float("nan"), {1: 2}, "\ud800"])
+@pytest.mark.parametrize(
+    "value", [object(), {1, object()}, lambda: 1, open, ValueError("x"), float("nan"), {1: 2}, "\ud800"]
+)
 def test_what_cannot_be_stored_is_refused_by_the_name_of_the_field(value: object) -> None:
     def f(value: Any) -> None: ...
 
@@ -249,7 +251,17 @@ def test_the_order_of_keys_does_not_count_that_of_items_does() -> None:
 
 @pytest.mark.parametrize(
     ("one", "other"),
-    [(1, "1"), (1, True), (0, False), (None, False), ([], {}), ("", None), ((1, 2), (12,)), (["a", "b"], ["ab"]), (0, "")],
+    [
+        (1, "1"),
+        (1, True),
+        (0, False),
+        (None, False),
+        ([], {}),
+        ("", None),
+        ((1, 2), (12,)),
+        (["a", "b"], ["ab"]),
+        (0, ""),
+    ],
 )
 def test_different_values_have_different_digests(one: object, other: object) -> None:
     def f(value: Any) -> None: ...

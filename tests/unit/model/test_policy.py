@@ -22,7 +22,13 @@ def lowest(low: float, high: float) -> float:
 
 def test_the_documented_defaults() -> None:
     policy = Retry()
-    assert (policy.max_retries, policy.delay, policy.factor, policy.max_delay, policy.jitter) == (3, 1.0, 2.0, 60.0, True)
+    assert (policy.max_retries, policy.delay, policy.factor, policy.max_delay, policy.jitter) == (
+        3,
+        1.0,
+        2.0,
+        60.0,
+        True,
+    )
     assert Retry.none().max_retries == 0
     assert Retry.forever().max_retries is None
 
@@ -54,7 +60,9 @@ def test_forever_waits_the_same_each_time() -> None:
     assert policy.allows(10**9)
 
 
-@pytest.mark.parametrize("policy", [Retry.forever(timedelta(minutes=1)), Retry.forever(60), Retry.forever(lambda _: 60)])
+@pytest.mark.parametrize(
+    "policy", [Retry.forever(timedelta(minutes=1)), Retry.forever(60), Retry.forever(lambda _: 60)]
+)
 def test_forever_takes_every_form_of_delay(policy: Retry) -> None:
     assert policy.pause(3, highest) == 60
 
@@ -66,7 +74,9 @@ def test_delay_may_be_a_function_of_the_attempt() -> None:
 
 def test_delay_may_be_a_timedelta_and_a_function_may_answer_one() -> None:
     assert Retry(delay=timedelta(seconds=2), jitter=False).pause(1, highest) == 4
-    assert Retry(delay=lambda _: timedelta(seconds=2), max_delay=timedelta(seconds=1), jitter=False).pause(9, highest) == 1
+    assert (
+        Retry(delay=lambda _: timedelta(seconds=2), max_delay=timedelta(seconds=1), jitter=False).pause(9, highest) == 1
+    )
 
 
 @pytest.mark.parametrize("answer", [-1, float("nan"), float("inf"), "1", None, True, 4e9])

@@ -47,7 +47,7 @@ def test_every_documented_field_can_be_asked_for() -> None:
     values = {"status": "failed", "waiting": "timer", "tag": "k=v", "since": "2h"}
     for field in FIELDS:
         assert parse(f"{field}:{values.get(field, 'x')}").terms[0].field == field
-    assert set(FIELDS) == set("status task queue tag error waiting parent root state since id".split())
+    assert " ".join(FIELDS) == "status task queue tag error waiting parent root state since id"
 
 
 @pytest.mark.parametrize("text", ["", " ", "\t\n"])
@@ -133,7 +133,9 @@ def test_an_absurd_duration_is_a_mistake_and_no_crash(text: str) -> None:
         parse(text)
 
 
-@pytest.mark.parametrize("text", ["\x00", "task:\x00", "ſtatus:failed", "status:ﬀ", "tag:🙂=🙂", "\ud800:x", '"', '""', "-", ":"])
+@pytest.mark.parametrize(
+    "text", ["\x00", "task:\x00", "ſtatus:failed", "status:ﬀ", "tag:🙂=🙂", "\ud800:x", '"', '""', "-", ":"]
+)
 def test_any_text_is_read_or_refused(text: str) -> None:
     try:
         parse(text)

@@ -19,11 +19,15 @@ from perdure.model.status import Status
 from perdure.storage._sql.session import Session, Value
 
 OPEN_IDLE: Final = frozenset({"pending", "waiting"})
-SUSPECT: Final = 2
+SUSPICIOUS: Final = 2
 """So many crashes in a row make an execution a suspect: a worker holds at most one (R11)."""
 
 HAS_ENTRIES, WAS_SUSPENDED = 1, 2
 """Bits of `marks`."""
+
+LATER, DUE, SUSPECT, ASLEEP = 0, 1, 2, 3
+PLACES: Final = {"running": 4, "completed": 5, "failed": 6, "timed_out": 6, "cancelled": 6}
+"""Where executions are found: the column `place`."""
 
 NEWS, PASS, COUNTS, ALL = 1, 2, 4, 8
 """What changed of a row, as bits: crashes, marks, signals and the note for people; how its pass ended (and news, but for
@@ -64,13 +68,13 @@ class Work(msgspec.Struct):
     max_crashes: int
     was: int = 0
 
-    def ready(self, now: int) -> int | None:
-        """The column by which claims find it."""
-        if self.status not in OPEN_IDLE or self.due_at is None:
-            return None
-        if self.due_at > now:
-            return 0
-        return 2 if self.crashes >= SUSPECT else 1
+    def place(self, now: int) -> int:
+        """Where it is found from now on; a claim looks at `DUE` and `SUSPECT` only."""
+        if self.status not in OPEN_IDLE:
+            return PLACES[self.status]
+        if self.due_at is None:
+            return ASLEEP
+        return LATER if self.due_at > now else SUSPECT if self.crashes >= SUSPICIOUS else DUE
 
     def expires_at(self) -> int | None:
         """When its tree may be removed."""
@@ -167,21 +171,21 @@ def _news(work: Work, now: int) -> Sequence[Value]:  # noqa: ARG001 - all of the
 
 def _pass(work: Work, now: int) -> Sequence[Value]:
     return (
-        work.id, work.was, work.status, work.ready(now), work.attempt, work.drifts, work.due_at, work.failure, work.waits,
+        work.id, work.was, work.status, work.place(now), work.attempt, work.drifts, work.due_at, work.failure, work.waits,
         work.wake_any, work.wake_all, work.rest_until, work.wake_signals, work.marks, work.progress,
     )  # fmt: skip
 
 
 def _counts(work: Work, now: int) -> Sequence[Value]:
     return (
-        work.id, work.was, work.ready(now), work.due_at, work.children_total, work.children_settled,
+        work.id, work.was, work.place(now), work.due_at, work.children_total, work.children_settled,
         work.children_closed, work.closed_at, work.expires_at(),
     )  # fmt: skip
 
 
 def _all(work: Work, now: int) -> Sequence[Value]:
     return (
-        work.id, work.was, work.status, work.ready(now), work.token, work.worker_id, work.generation, work.attempt,
+        work.id, work.was, work.status, work.place(now), work.token, work.worker_id, work.generation, work.attempt,
         work.crashes, work.drifts, work.due_at, work.deadline_at, work.cancel_reason, work.failure, work.waits,
         work.wake_any, work.wake_all, work.rest_until, work.wake_signals, work.finished_at, work.closed_at,
         work.expires_at(), work.children_total, work.children_settled, work.children_closed, work.marks, work.signals,

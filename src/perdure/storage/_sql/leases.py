@@ -15,7 +15,7 @@ from typing import Any, Final
 import msgspec
 
 from perdure.model.records import Beat, Claim, Claimed, ClaimRequest, Heartbeat
-from perdure.storage._sql.draft import SUSPECT, Draft
+from perdure.storage._sql.draft import SUSPICIOUS, Draft
 from perdure.storage._sql.moves import End, Moves
 from perdure.storage._sql.session import Session
 from perdure.storage.settling import cancelled_failure
@@ -79,7 +79,7 @@ def _without_suspects(rows: Sequence[Sequence[Any]], request: ClaimRequest) -> I
     """The first `limit` rows, with at most one suspect among them, and none where none is wanted."""
     left, room = request.limit, int(request.suspects)
     for row in rows:
-        suspect = row[4] >= SUSPECT
+        suspect = row[4] >= SUSPICIOUS
         if left <= 0 or (suspect and room == 0):
             continue
         room -= suspect

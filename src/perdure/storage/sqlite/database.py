@@ -52,6 +52,7 @@ class Database:
         self._file = (0, 0)
         self._owner = self._depth = 0
         self._broken = False
+        self._afterwards: list[Callable[[], None]] = []
         self._readers: list[SQLiteSession] = []
         self.checkpoints: Checkpoints | None = None
         in_child(self._abandon)
@@ -78,7 +79,14 @@ class Database:
                 raise
             finally:
                 self._depth = self._owner = 0
+                afterwards, self._afterwards = self._afterwards, []
             self._after_commit(session)
+            for each in afterwards:
+                each()
+
+    def afterwards(self, action: Callable[[], None]) -> None:
+        """Does something once the transaction of this thread is durable; never, if it is not."""
+        self._afterwards.append(action)
 
     @contextmanager
     def reading(self) -> Generator[SQLiteSession]:

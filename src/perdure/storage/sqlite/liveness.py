@@ -23,6 +23,7 @@ from perdure.storage.sqlite.forks import in_child
 
 BOOT_ID: Final = "/proc/sys/kernel/random/boot_id"
 MOST_NAME: Final = 120
+SUFFIX: Final = ".lock"
 
 Witness: TypeAlias = tuple[str, str, int]
 """A worker's id, boot id and inode, as its row has them."""
@@ -88,19 +89,30 @@ class Liveness:
                 os.unlink(self._path(worker_id))
         self._close(worker_id)
 
+    def bury(self, dead: Iterable[str], alive: Iterable[str]) -> None:
+        """Removes the files of dead workers, and free ones that belong to no worker any more."""
+        for worker_id in dead:
+            self.release(worker_id)
+        known = {self._path(worker_id) for worker_id in (*alive, *self._mine)}
+        for path in self._files() - known:
+            if self._can_lock(path, _inode(path)):
+                with suppress(OSError):
+                    os.unlink(path)
+
     def dead(self, workers: Iterable[Witness]) -> list[str]:
         """Those of other workers whose death can be seen."""
         return [id for id, boot_id, inode in workers if boot_id == self._boot_id and inode and self._is_free(id, inode)]
 
     def close(self) -> None:
-        """Gives all locks back."""
+        """Gives all locks back and removes their files: to close a storage is not to die, so then the lease decides."""
         for worker_id in list(self._mine):
             self.release(worker_id)
 
     def _is_free(self, worker_id: str, inode: int) -> bool:
-        if worker_id in self._mine or not self.works:
-            return False
-        descriptor = _open(self._path(worker_id), 0)
+        return worker_id not in self._mine and self.works and self._can_lock(self._path(worker_id), inode)
+
+    def _can_lock(self, path: str, inode: int) -> bool:
+        descriptor = _open(path, 0)
         if descriptor is None:
             return False
         try:
@@ -123,11 +135,17 @@ class Liveness:
             with suppress(OSError):
                 os.unlink(path)
 
+    def _files(self) -> set[str]:
+        try:
+            return {os.path.join(self.folder, name) for name in os.listdir(self.folder) if name.endswith(SUFFIX)}
+        except OSError:
+            return set()
+
     def _path(self, worker_id: str) -> str:
         name = quote(worker_id, safe="")
         if len(name) > MOST_NAME:
             name = blake2b(worker_id.encode(), digest_size=20).hexdigest()
-        return os.path.join(self.folder, f"{name}.lock")
+        return os.path.join(self.folder, f"{name}{SUFFIX}")
 
     def _close(self, worker_id: str) -> None:
         descriptor = self._mine.pop(worker_id, None)

@@ -4,7 +4,8 @@ Rows never come one by one: an answer is put together by SQLite as one JSON text
 step gives the interpreter lock away, and beside a busy event loop waits milliseconds to get it back. An answer that is
 too large for one text is fetched in the ordinary way. Lists travel as JSON texts too.
 
-This module must never begin or end a transaction, nor open a connection.
+The statements in `sql/own` are SQLite's alone: they find out what other databases answer to a writing statement. This
+module must never begin or end a transaction, nor open a connection.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ class SQLiteSession:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self.connection = connection
         self.notable = False
-        self._statements = statements.load(f"{PACKAGE}.sql")
+        self._statements = statements.load(f"{PACKAGE}.sql") | statements.load(f"{PACKAGE}.sql.own")
         self._terms = statements.load(f"{PACKAGE}.sql.terms")
 
     def read(self, name: str, *parameters: Parameter) -> Answer:

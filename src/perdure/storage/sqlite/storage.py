@@ -122,10 +122,9 @@ class SQLiteStorage:
         held = ("", 0) if beat.leaving else self._liveness.hold(beat.worker.id)
         with self._database.writing() as session:
             self._now = now
-            answer = leases.heartbeat(session, beat, now, *held)
-        if beat.leaving:
-            self._liveness.release(beat.worker.id)
-        return answer
+            if beat.leaving:
+                self._database.afterwards(lambda: self._liveness.release(beat.worker.id))
+            return leases.heartbeat(session, beat, now, *held)
 
     def drain(self, worker_ids: Sequence[str], now: int) -> list[bool]:
         with self._database.writing() as session:
@@ -137,9 +136,10 @@ class SQLiteStorage:
             self._now = now
             witnesses = [(id, boot_id, inode) for id, boot_id, inode in session.read("witnesses")]
             answer = maintenance.reclaim(session, self._liveness.dead(witnesses), now)
-        for id in answer.workers:
-            self._liveness.release(id)
-        return answer
+            if answer.workers:
+                alive = {id for id, _, _ in witnesses}.difference(answer.workers)
+                self._database.afterwards(lambda: self._liveness.bury(answer.workers, alive))
+            return answer
 
     def prune(self, now: int, closed_before: int | None, limit: int) -> int:
         with self._database.writing() as session:

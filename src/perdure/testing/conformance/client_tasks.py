@@ -57,12 +57,15 @@ class Tasks:
     def __init__(self, app: Perdure) -> None:
         self.ran: list[str] = []
         self.broken = True
+        self._declare_quick(app)
+        self._declare_waiting(app)
+        self._declare_steps(app)
+        self.all: tuple[Task[..., object], ...] = (
+            self.add, self.mirror, self.break_down, self.break_once, self.ask, self.hang, self.too_slow, self.steps,
+            self.family,
+        )  # fmt: skip
 
-        @app.activity
-        async def double(number: int) -> int:
-            self.ran.append(f"double {number}")
-            return 2 * number
-
+    def _declare_quick(self, app: Perdure) -> None:
         @app.task(retries=Retry.none())
         async def add(x: int, y: int = 1) -> int:
             return x + y
@@ -75,13 +78,9 @@ class Tasks:
         async def break_down(message: str) -> None:
             raise ValueError(message)
 
-        @app.task(retries=Retry.none())
-        async def break_once(number: int) -> int:
-            doubled = await double(number)
-            if self.broken:
-                raise RuntimeError("broken")
-            return doubled
+        self.add, self.mirror, self.break_down = add, mirror, break_down
 
+    def _declare_waiting(self, app: Perdure) -> None:
         @app.task
         async def ask(ctx: Context, name: str = "answer") -> str:
             return await ctx.wait_for(name, str)
@@ -95,6 +94,21 @@ class Tasks:
         async def too_slow() -> None:
             await asyncio.Event().wait()
 
+        self.ask, self.hang, self.too_slow = ask, hang, too_slow
+
+    def _declare_steps(self, app: Perdure) -> None:
+        @app.activity
+        async def double(number: int) -> int:
+            self.ran.append(f"double {number}")
+            return 2 * number
+
+        @app.task(retries=Retry.none())
+        async def break_once(number: int) -> int:
+            doubled = await double(number)
+            if self.broken:
+                raise RuntimeError("broken")
+            return doubled
+
         @app.task
         async def steps(numbers: list[int]) -> list[int]:
             return [await double(number) for number in numbers]
@@ -102,21 +116,9 @@ class Tasks:
         @app.task
         async def family(ctx: Context, numbers: list[int]) -> int:
             ctx.progress(1, 2, "half")
-            return sum(await ctx.map(add, numbers))
+            return sum(await ctx.map(self.add, numbers))
 
-        self.add, self.mirror, self.break_down, self.break_once = add, mirror, break_down, break_once
-        self.ask, self.hang, self.too_slow, self.steps, self.family = ask, hang, too_slow, steps, family
-        self.all: tuple[Task[..., object], ...] = (
-            add,
-            mirror,
-            break_down,
-            break_once,
-            ask,
-            hang,
-            too_slow,
-            steps,
-            family,
-        )
+        self.break_once, self.steps, self.family = break_once, steps, family
 
 
 async def reached(handle: Handle[object], *statuses: Status) -> Execution[object]:

@@ -17,8 +17,9 @@ from dataclasses import dataclass, field
 
 from perdure.storage import Storage
 from perdure.storage.opening import open_storage
+from perdure.testing.simulation.profile import Profile
 from perdure.testing.simulation.tape import Log, Tape, shrink, weight
-from perdure.testing.simulation.world import Profile, World
+from perdure.testing.simulation.world import World
 
 __all__ = ["Report", "shortest", "simulate"]
 
@@ -75,8 +76,11 @@ def shortest(report: Report, *, make_storage: Callable[[], Storage] = memory, tr
     if report.failure is None:
         return report
 
+    kind = report.failure.split(":")[0]
+
     def fails(log: Log) -> bool:
-        return simulate(report.seed, make_storage=make_storage, log=log).failure is not None
+        found = simulate(report.seed, make_storage=make_storage, log=log).failure
+        return found is not None and found.split(":")[0] == kind
 
     small = shrink(report.log, fails, tries)
     return simulate(report.seed, make_storage=make_storage, log=small)

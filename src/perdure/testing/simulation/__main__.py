@@ -13,7 +13,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m perdure.testing.simulation", description=__doc__)
     parser.add_argument("--seed", type=int, default=0, help="the first seed")
     parser.add_argument("--count", type=int, default=1, help="how many seeds")
-    parser.add_argument("--tries", type=int, default=200, help="how many runs to spend on making a failing tape smaller")
+    parser.add_argument(
+        "--tries", type=int, default=200, help="how many runs to spend on making a failing tape smaller"
+    )
     parser.add_argument("--lines", type=int, default=80, help="how many lines of the trace to print")
     chosen = parser.parse_args(arguments)
     for seed in range(chosen.seed, chosen.seed + chosen.count):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import cast
 
 from perdure.engine.context import Context
@@ -23,19 +23,24 @@ from perdure.storage.check import Effect
 from perdure.testing.simulation.programs import BROKEN, RETRIES, Node, Step
 
 SOON = Retry(max_retries=3, delay=0.05, factor=1.0, jitter=False)
-PAUSES = (0.0, 0.0, 0.001, 0.02, 0.4, 3.0)
 
 
 class Bodies:
     """Tasks and activities of a simulated app. `time` tells the seconds, `choose` draws a number, `die` kills the process in
-    which it is called."""
+    which it is called, `pauses` are how long activities may take."""
 
-    def __init__(self, time: Callable[[], float], choose: Callable[[int], int], die: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        time: Callable[[], float],
+        choose: Callable[[int], int],
+        die: Callable[[], None],
+        pauses: Sequence[float],
+    ) -> None:
         self.registry = Registry()
         self.effects: list[Effect] = []
         self.values: dict[str, set[str]] = {}
         self._runs: Counter[tuple[str, str]] = Counter()
-        self._time, self._choose, self._die = time, choose, die
+        self._time, self._choose, self._die, self._pauses = time, choose, die, pauses
         self._declare()
 
     def _declare(self) -> None:
@@ -68,7 +73,7 @@ class Bodies:
         claim = _driver().claim
         self._runs[claim.id, name] += 1
         run = self._runs[claim.id, name]
-        await asyncio.sleep(PAUSES[self._choose(len(PAUSES))])
+        await asyncio.sleep(self._pauses[self._choose(len(self._pauses))])
         if run <= tries:
             raise ValueError(f"try {run} of {name}")
         value = f"{name}#{run}@{claim.id[-6:]}"

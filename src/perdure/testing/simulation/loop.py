@@ -13,14 +13,14 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import heapq
-from collections.abc import Awaitable, Callable, Coroutine, Generator
+from collections.abc import Callable, Coroutine
 from itertools import count
 from typing import Any, Final, NoReturn, TypeVar
 
 from perdure.testing.simulation.tape import Tape
 
 T = TypeVar("T")
-STEPS: Final = 400_000
+STEPS: Final = 25_000
 BURIALS: Final = 20
 
 
@@ -67,11 +67,11 @@ class SimLoop(asyncio.AbstractEventLoop):
 
     # -- running ------------------------------------------------------------------------------------------------------
 
-    def run_until_complete(self, future: Generator[Any, None, T] | Awaitable[T]) -> T:
+    def run_until_complete(self, future: Coroutine[Any, Any, T]) -> T:  # type: ignore[override]
         """Runs until the future is done. Raises what it raises, `DeadlockError`, `StalledError`."""
         asyncio._set_running_loop(self)
         try:
-            awaited = asyncio.ensure_future(future, loop=self)  # pyright: ignore[reportArgumentType, reportCallIssue]
+            awaited = self.create_task(future)
             while not awaited.done():
                 self._step()
             return awaited.result()
@@ -88,9 +88,8 @@ class SimLoop(asyncio.AbstractEventLoop):
         count = len(self._ready)
         handle = self._ready.pop(self.tape.pick("order", count, self.shuffle) if count > 1 else 0)
         process = handle._context.get(current_process)  # type: ignore[attr-defined]
-        if process is None or self._may_run(process, handle):
-            if not handle.cancelled():
-                handle._run()
+        if (process is None or self._may_run(process, handle)) and not handle.cancelled():
+            handle._run()
 
     def _may_run(self, process: Process, handle: asyncio.Handle) -> bool:
         if process.dead:
@@ -162,7 +161,7 @@ class SimLoop(asyncio.AbstractEventLoop):
     def create_future(self) -> asyncio.Future[Any]:
         return asyncio.Future(loop=self)
 
-    def create_task(self, coro: Coroutine[Any, Any, T], **options: Any) -> asyncio.Task[T]:
+    def create_task(self, coro: Coroutine[Any, Any, T], **options: Any) -> asyncio.Task[T]:  # type: ignore[override]
         factory = self._factory
         return factory(self, coro, **options) if factory else asyncio.Task(coro, loop=self, **options)
 
@@ -173,7 +172,8 @@ class SimLoop(asyncio.AbstractEventLoop):
         return self._factory
 
     def call_exception_handler(self, context: dict[str, Any]) -> None:
-        self.errors.append(context)
+        if "handle" in context:
+            self.errors.append(context)
 
     def get_debug(self) -> bool:
         return False
@@ -190,7 +190,8 @@ class SimLoop(asyncio.AbstractEventLoop):
     def bury(self) -> None:
         """Ends every task that is left, those of the dead too: nothing of a run outlives it."""
         asyncio._set_running_loop(self)
-        self._ready, self._graves = [*self._graves, *self._ready], []
+        parked = [handle for handles in self._parked.values() for handle in handles]
+        self._ready, self._graves = [*self._graves, *parked, *self._ready], []
         try:
             for _ in range(BURIALS):
                 left = asyncio.all_tasks(self)

@@ -8,7 +8,7 @@ received. `expected` says what must have come out, whatever happened on the way.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final, Literal
+from typing import Final, Literal, TypeAlias, cast
 
 import msgspec
 
@@ -18,6 +18,9 @@ Kind = Literal["act", "again", "sleep", "signal", "late", "child", "spawn", "map
 KINDS: Final[tuple[Kind, ...]] = (
     "act", "again", "sleep", "signal", "late", "child", "spawn", "map", "gather", "enqueue",
 )  # fmt: skip
+
+
+Values: TypeAlias = dict[str, set[str]]
 
 
 class Step(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -64,8 +67,8 @@ class Maker:
     def _step(self, depth: int, *, leaf: bool = False) -> Step:
         self._count += 1
         name = f"s{self._count}"
-        kinds = [kind for kind in KINDS if self._fits(kind, depth, leaf)]
-        kind = kinds[self._tape.choose("program", len(kinds))]
+        kinds: list[Kind] = [kind for kind in KINDS if self._fits(kind, depth, leaf)]
+        kind: Kind = kinds[self._tape.choose("program", len(kinds))]
         if kind in ("act", "again"):
             return Step(kind, name, tries=(0, 0, 1, 2)[self._tape.choose("program", 4)])
         if kind in ("sleep", "late"):
@@ -107,38 +110,52 @@ def nodes(node: Node) -> Iterator[Node]:
             yield from nodes(below)
 
 
-def mismatch(node: Node, result: object, values: dict[str, set[str]]) -> str | None:
+def mismatch(node: Node, result: object, values: Values) -> str | None:
     """What is wrong with the result of a program that completed; `None` when it is right. `values` are those that bodies
     of activities really returned, by the activity's name."""
-    if not isinstance(result, list) or len(result) != len(node.steps):
+    parts = _parts(result)
+    if len(parts) != len(node.steps):
         return f"{node.name}: {result!r} does not have {len(node.steps)} parts"
-    found = (_step_mismatch(step, part, values) for step, part in zip(node.steps, result, strict=True))
+    found = (_step_mismatch(step, part, values) for step, part in zip(node.steps, parts, strict=True))
     wrong = next((each for each in found if each is not None), None)
     return None if wrong is None else f"{node.name}: {wrong}"
 
 
-def _step_mismatch(step: Step, part: object, values: dict[str, set[str]]) -> str | None:
-    if step.kind in ("act", "again"):
-        twice = isinstance(part, list) and len(set(part)) == 1 and set(part) <= values.get(step.name, set())
-        return None if twice else f"{step.name} recorded {part!r}; its bodies returned {values.get(step.name)}"
-    if step.kind == "sleep":
-        return None if isinstance(part, float) and part > step.span - 0.0005 else f"{step.name} slept {part!r}, not {step.span}"
-    if step.kind in ("signal", "late"):
-        wanted = step.name if step.kind == "signal" else "late"
-        return None if part == wanted else f"{step.name} received {part!r}, not {wanted!r}"
-    if step.kind == "enqueue":
-        return None if isinstance(part, str) else f"{step.name} answered {part!r}, no id"
-    if step.kind == "child":
-        return _child(step.nodes[0], part, values)
-    if not isinstance(part, list):
-        return f"{step.name} answered {part!r}, no list"
-    if step.kind == "gather":
-        pairs = zip(step.steps, part, strict=True)
-        return next((wrong for each, got in pairs if (wrong := _step_mismatch(each, got, values))), None)
-    return next((wrong for each, got in zip(step.nodes, part, strict=True) if (wrong := _child(each, got, values))), None)
+def _step_mismatch(step: Step, part: object, values: Values) -> str | None:
+    match step.kind:
+        case "act" | "again":
+            recorded = {str(each) for each in _parts(part)}
+            right = len(recorded) == 1 and recorded <= values.get(step.name, set())
+            return None if right else f"{step.name} recorded {part!r}; its bodies returned {values.get(step.name)}"
+        case "sleep":
+            right = isinstance(part, float) and part > step.span - 0.0005
+            return None if right else f"{step.name} slept {part!r}, not {step.span}"
+        case "signal":
+            return None if part == step.name else f"{step.name} received {part!r}"
+        case "late":
+            return None if part == "late" else f"{step.name} received {part!r}, not its time-out"
+        case "enqueue":
+            return None if isinstance(part, str) else f"{step.name} answered {part!r}, no id"
+        case "child":
+            return _child(step.nodes[0], part, values)
+        case _:
+            return _list_mismatch(step, _parts(part), values)
 
 
-def _child(node: Node, result: object, values: dict[str, set[str]]) -> str | None:
+def _list_mismatch(step: Step, parts: list[object], values: Values) -> str | None:
+    """The results of several: branches, or children."""
+    if len(parts) != len(step.steps) + len(step.nodes):
+        return f"{step.name} has {len(parts)} results"
+    wrong = [_step_mismatch(each, got, values) for each, got in zip(step.steps, parts, strict=False)]
+    wrong += [_child(each, got, values) for each, got in zip(step.nodes, parts, strict=False)]
+    return next((each for each in wrong if each is not None), None)
+
+
+def _child(node: Node, result: object, values: Values) -> str | None:
     if succeeds(node):
         return mismatch(node, result, values)
     return None if result == BROKEN else f"{node.name} must fail, and answered {result!r}"
+
+
+def _parts(value: object) -> list[object]:
+    return cast("list[object]", value) if isinstance(value, list) else []

@@ -71,6 +71,8 @@ class SimStorage(FaultyStorage):
         answer = super().claim(request, now)
         if answer.claims:
             self._world.note(self._process, f"claims {', '.join(short(claim.id) for claim in answer.claims)}")
+        for claim in answer.claims:
+            self._world.history.append(Observed(verb="claim", execution_id=claim.id, token=claim.token))
         return answer
 
     def _draw(self, operation: Operation) -> When | None:

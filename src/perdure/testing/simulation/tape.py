@@ -69,12 +69,13 @@ def shrink(log: Log, fails: Callable[[Log], bool], tries: int = 200) -> Log:
 
 
 def _candidates(best: Log) -> Iterator[Log]:
-    """Tapes with one block zeroed, of the best tape at that moment: large blocks first."""
-    for parts in (1, 2, 4, 8, 16, 32, 64):
+    """Tapes with one block zeroed, of the best tape at that moment: whole streams first, single choices last."""
+    size = max(map(len, best.values()), default=0)
+    while size:
         for name in ("order", "faults", "chaos", "program"):
-            for part in range(parts):
-                values = best.get(name, [])
-                size = -(-len(values) // parts)
-                start, end = part * size, min((part + 1) * size, len(values))
+            for start in range(0, len(best.get(name, ())), size):
+                values = best[name]
+                end = min(start + size, len(values))
                 if any(values[start:end]):
                     yield {**best, name: values[:start] + [0] * (end - start) + values[end:]}
+        size //= 2

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from copy import copy
 from typing import Any, Final
 
@@ -24,42 +24,20 @@ from perdure.storage.check import Effect, Observed, check
 from perdure.storage.settling import load_waits
 from perdure.testing.simulation.bodies import Bodies
 from perdure.testing.simulation.loop import Process, SimLoop, current_process
+from perdure.testing.simulation.profile import SPANS, Profile
 from perdure.testing.simulation.programs import Maker, Node, mismatch, signals, succeeds
 from perdure.testing.simulation.storage import SimStorage, short
 from perdure.testing.simulation.tape import Tape
 
 START: Final = 1_767_225_600_000
-LEASE: Final = 6.0
-PATIENCE: Final = 3000.0
+LEASE: Final = 4.0
+PATIENCE: Final = 900.0
+CHECKED: Final = 250
+"""Steps between two looks of the checker."""
 
 
 class WrongError(AssertionError):
     """A run came to its end, and the end is wrong."""
-
-
-class Profile:
-    """What can go wrong in a run, and how often: drawn per seed, because a run with everything at once hides faults."""
-
-    def __init__(self, seed: int) -> None:
-        draw = seeded(f"profile {seed}")
-        self.workers = draw.randint(1, 3)
-        self.roots = draw.randint(1, 4)
-        self.shuffle = draw.choice((0.0, 0.02, 0.3))
-        self.faults = draw.choice((0.0, 0.005, 0.03, 0.12))
-        self.storm = draw.choice((5.0, 20.0, 60.0))
-        self.stride = draw.choice((7, 23))
-        self.chaos = draw.choice((0.0, 0.02, 0.06, 0.2))
-        self.kinds = [kind for kind in KINDS if draw.random() < 0.6] or ["pause"]
-        self.hints = draw.choice((0.0, 0.5, 1.0))
-        self.linger = draw.choice((0.0, 0.05, 1.0))
-        self.cancels = draw.choice((0.0, 0.0, 0.3))
-        self.poison = draw.random() < 0.15
-
-
-CHECKED: Final = 250
-"""Steps between two looks of the checker."""
-KINDS: Final = ("crash", "pause", "partition", "stop")
-SPANS: Final = (0.01, 0.5, 4.0, 9.0, 20.0)
 
 
 class Slot:
@@ -71,6 +49,14 @@ class Slot:
         self.storage: SimStorage
         self.app: Perdure | None = None
         self.up = False
+
+    @property
+    def working(self) -> bool:
+        """Whether it runs something."""
+        if not self.up or self.app is None or not self.app.is_open or self.process.paused > 0:
+            return False
+        worker = self.app.opened.worker
+        return worker is not None and worker.running > 0
 
 
 class SimClock:
@@ -106,8 +92,12 @@ class World:
         self.history: list[Observed] = []
         self.trace: list[str] = []
         self.crashes = 0
+        self._over = False
+        self._broken: BaseException | None = None
         self.clock = SimClock(self.loop)
-        self.bodies = Bodies(lambda: self.clock.now() / 1000, lambda count: tape.choose("order", count), self._die)
+        self.bodies = Bodies(
+            lambda: self.clock.now() / 1000, lambda count: tape.choose("order", count), self._die, profile.pauses
+        )
         self._template = Perdure("memory://", poll=2.0, lease=LEASE, drain=1.0)
         self._template.include(self.bodies.registry)
         maker = Maker(tape)
@@ -128,7 +118,8 @@ class World:
 
     def note(self, who: object, what: str) -> None:
         """A line of the trace."""
-        self.trace.append(f"{self.loop.seconds:9.3f}  {who!s:8} {what}")
+        if not self._over:
+            self.trace.append(f"{self.loop.seconds:9.3f}  {who!s:8} {what}")
 
     # -- running ------------------------------------------------------------------------------------------------------
 
@@ -151,8 +142,8 @@ class World:
         done.add_done_callback(lambda _: None)
         await asyncio.wait([done])
         done.result()
-        while any(row.closed_at is None for row in self._rows()) or self.stormy:
-            await asyncio.sleep(1.0)
+        while self.stormy or any(row.closed_at is None for row in self._rows()):
+            await self.clock.sleep(1.0)
 
     def _app(self, process: Process, storage: SimStorage) -> Perdure:
         app = copy(self._template)
@@ -169,9 +160,17 @@ class World:
         slot.app, slot.up = self._app(slot.process, slot.storage), True
         self._as(slot.process, self._work(slot.app))
 
-    def _as(self, process: Process, coroutine: Any) -> None:
+    def _as(self, process: Process, coroutine: Coroutine[Any, Any, None]) -> None:
+        """Runs something in a process."""
         context = process.context.copy()
-        context.run(lambda: self.loop.create_task(coroutine, context=context))
+        task = self.loop.create_task(coroutine, context=context)
+        task.add_done_callback(self._ended, context=contextvars.Context())
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            self.note("--", f"a process failed: {error!r}")
+            self._broken = error
 
     async def _work(self, app: Perdure) -> None:
         while True:
@@ -204,30 +203,37 @@ class World:
     # -- chaos --------------------------------------------------------------------------------------------------------
 
     def _each_step(self) -> None:
+        if self._broken is not None:
+            raise self._broken
+        if self.loop.errors:
+            raise WrongError(f"a callback failed: {self.loop.errors[0]}")
         if self.loop.steps % CHECKED == 0:
             self._must_hold()
         if not self.stormy or self.loop.steps < self._next_chaos:
             return
         self._next_chaos += self.profile.stride
         kinds = self.profile.kinds
-        if self.tape.chance("chaos", self.profile.chaos):
+        working = [slot for slot in self._slots if slot.working]
+        if working and self.tape.chance("chaos", self.profile.chaos):
             kind = kinds[self.tape.choose("chaos", len(kinds))]
-            slot = self._slots[self.tape.choose("chaos", len(self._slots))]
+            slot = working[self.tape.choose("chaos", len(working))]
             self._strike(kind, slot, SPANS[self.tape.choose("chaos", len(SPANS))])
 
     def _strike(self, kind: str, slot: Slot, span: float) -> None:
-        if not slot.up:
-            return
         self.note(slot.process, f"** {kind} for {span:g} s")
         if kind == "crash":
             self.crashes += 1
             self._kill(slot, slot.process, span)
         elif kind == "pause":
             slot.process.paused = self.loop.seconds + span
+            self.loop.call_later(span, self._go_on, slot.process, context=contextvars.Context())
         elif kind == "partition":
             slot.storage.partitioned = self.loop.seconds + span
-        elif slot.app is not None and slot.app.is_open:
+        else:
             self._as(slot.process, self._stop(slot, slot.process))
+
+    def _go_on(self, process: Process) -> None:
+        process.paused = 0.0
 
     def hint(self, origin: SimStorage) -> None:
         """Tells the other processes that something changed, if the tape lets it arrive (R14)."""
@@ -265,9 +271,11 @@ class World:
         await asyncio.sleep(self.tape.choose("order", 5) * 0.7)
         task = self.bodies.program.options(idempotency_key=id)
         handle = await self._stubborn(lambda: app.enqueue(task.call(root)))
-        self.history.append(
-            Observed(verb="enqueue", execution_id=handle.id, task_name="program", idempotency_key=id)
-        )
+        if self.tape.chance("order", 0.2):
+            again = await self._stubborn(lambda: app.enqueue(task.call(root)))
+            if again.id != handle.id:
+                raise WrongError(f"{id} was started as {short(handle.id)} and as {short(again.id)}")
+        self.history.append(Observed(verb="enqueue", execution_id=handle.id, task_name="program", idempotency_key=id))
         if self.tape.chance("chaos", self.profile.cancels):
             self.cancelled.add(handle.id)
             self._as_now(self._cancel(app, handle.id))
@@ -303,13 +311,18 @@ class World:
             raise WrongError(f"{id} was acknowledged and is gone")
         self.history.append(
             Observed(
-                verb="settled", execution_id=id, generation=row.generation, status=row.status, result=row.result,
+                verb="settled",
+                execution_id=id,
+                generation=row.generation,
+                status=row.status,
+                result=row.result,
                 failure=row.failure,
-            )  # fmt: skip
+            )
         )
 
     def bury(self) -> None:
         """Lets nothing of the run live on."""
+        self._over = True
         self.loop.bury()
 
     # -- judging ------------------------------------------------------------------------------------------------------
@@ -367,4 +380,3 @@ class World:
             if row.closed_at is None
         ]
         return "open executions:\n" + "\n".join(lines)
-

@@ -1,13 +1,15 @@
 -- Executions, their journals and signals, and the workers that run them.
 --
 -- The first columns of `executions` are small and change often, payloads stand last. Columns that `Row` does not have:
---   ready         NULL: nothing to claim here; 0: falls due later; 1: due; 2: due, and a suspect (crashed twice or more)
+--   place         where it is found: 0 falls due later, 1 due, 2 due and a suspect (crashed twice or more), 3 waits without
+--                 a moment, 4 running, 5 completed, 6 settled without success
 --   marks         bits: 1 has (had) entries, 2 was suspended once
 --   signals       how many signals it was sent
 --   stale         settled without success before its parent's current attempt
 --   wake_*, rest_until   of a waiting execution: under which conditions it falls due (`Suspended`)
 --   expires_at    of a closed root: when its retention ends
--- Every index is partial where it can be, so that settled executions are in none that a claim or a commit touches.
+-- Every index is partial where it can be, so that settled executions are in none that a claim or a commit touches. Some
+-- have more columns than they seek by (`place` too): then SQLite reads the index alone.
 
 CREATE TABLE executions (
     id TEXT NOT NULL PRIMARY KEY,
@@ -15,7 +17,7 @@ CREATE TABLE executions (
     queue TEXT NOT NULL,
     priority INTEGER NOT NULL,
     status TEXT NOT NULL,
-    ready INTEGER,
+    place INTEGER NOT NULL,
     token INTEGER NOT NULL,
     worker_id TEXT,
     generation INTEGER NOT NULL DEFAULT 0,
@@ -60,10 +62,10 @@ CREATE TABLE executions (
     result TEXT
 );
 
-CREATE INDEX executions_due ON executions (queue, task_name, priority, due_at, id, status) WHERE ready = 1;
-CREATE INDEX executions_suspect ON executions (queue, task_name, priority, due_at, id, status) WHERE ready = 2;
-CREATE INDEX executions_later ON executions (queue, due_at, task_name, status) WHERE ready = 0;
-CREATE INDEX executions_asleep ON executions (task_name, queue) WHERE status = 'waiting' AND due_at IS NULL;
+CREATE INDEX executions_due ON executions (queue, task_name, priority, due_at, id, status, place) WHERE place = 1;
+CREATE INDEX executions_suspect ON executions (queue, task_name, priority, due_at, id, status, place) WHERE place = 2;
+CREATE INDEX executions_later ON executions (queue, due_at, task_name, status, place) WHERE place = 0;
+CREATE INDEX executions_asleep ON executions (task_name, queue, place) WHERE place = 3;
 CREATE INDEX executions_deadline ON executions (queue, deadline_at)
     WHERE deadline_at IS NOT NULL AND status IN ('pending', 'waiting');
 CREATE INDEX executions_held ON executions (worker_id) WHERE worker_id IS NOT NULL;
@@ -71,8 +73,9 @@ CREATE UNIQUE INDEX executions_key ON executions (task_name, idempotency_key) WH
 CREATE UNIQUE INDEX executions_slot ON executions (parent_id, slot, slot_generation) WHERE parent_id IS NOT NULL;
 CREATE INDEX executions_root ON executions (root_id) WHERE parent_id IS NOT NULL;
 CREATE INDEX executions_age ON executions (created_at);
-CREATE INDEX executions_settled ON executions (task_name, queue, status) WHERE finished_at IS NOT NULL;
-CREATE INDEX executions_unsuccessful ON executions (created_at) WHERE status IN ('failed', 'timed_out', 'cancelled');
+CREATE INDEX executions_completed ON executions (task_name, queue, place) WHERE place = 5;
+CREATE INDEX executions_unsuccessful ON executions (task_name, queue, status, place) WHERE place = 6;
+CREATE INDEX executions_unsuccessful_age ON executions (created_at) WHERE place = 6;
 CREATE INDEX executions_closed ON executions (closed_at) WHERE closed_at IS NOT NULL AND parent_id IS NULL;
 CREATE INDEX executions_expiry ON executions (expires_at, closed_at, id) WHERE expires_at IS NOT NULL;
 

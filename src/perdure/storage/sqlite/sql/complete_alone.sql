@@ -1,7 +1,7 @@
 -- As `complete`, of executions that concern nobody else: no parent, no children, no cancel.
 WITH given (id, token, result) AS (VALUES {rows:3})
 UPDATE executions SET
-    status = 'completed', worker_id = NULL, crashes = 0, drifts = 0, due_at = NULL, failure = NULL,
+    status = 'completed', place = 5, worker_id = NULL, crashes = 0, drifts = 0, due_at = NULL, failure = NULL,
     finished_at = ?1, closed_at = ?1, expires_at = ?1 + retention,
     result = given.result
 FROM given

@@ -1,9 +1,9 @@
 -- What an execution learns from its children: counters, whether it is closed, when it is due.
 WITH given (
-    id, was, ready, due_at, children_total, children_settled, children_closed, closed_at, expires_at
+    id, was, place, due_at, children_total, children_settled, children_closed, closed_at, expires_at
 ) AS (VALUES {rows:9})
 UPDATE executions SET
-    ready = given.ready, due_at = given.due_at, children_total = given.children_total,
+    place = given.place, due_at = given.due_at, children_total = given.children_total,
     children_settled = given.children_settled, children_closed = given.children_closed, closed_at = given.closed_at,
     expires_at = given.expires_at
 FROM given

@@ -5,7 +5,7 @@ INSERT INTO executions (
     id, input, input_digest, idempotency_key, slot,
     task_name, queue, priority, due_at, deadline_at, options, version, tags, trace,
     parent_id, slot_generation, root_id, depth, max_crashes, retention, worker_id,
-    created_at, status, ready, token, crashes, started_at
+    created_at, status, place, token, crashes, started_at
 )
 SELECT
     id, input, input_digest, idempotency_key, slot,
@@ -13,7 +13,7 @@ SELECT
     ?11, ?12, CASE ?13 WHEN '' THEN id ELSE ?13 END, ?14, ?15, ?16, ?17,
     ?1,
     CASE WHEN ?17 IS NULL THEN 'pending' ELSE 'running' END,
-    CASE WHEN ?17 IS NULL THEN coalesce(?5, ?1) <= ?1 END,
+    CASE WHEN ?17 IS NOT NULL THEN 4 ELSE coalesce(?5, ?1) <= ?1 END,
     ?17 IS NOT NULL,
     ?17 IS NOT NULL,
     CASE WHEN ?17 IS NOT NULL THEN ?1 END

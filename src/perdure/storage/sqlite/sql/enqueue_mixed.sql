@@ -9,7 +9,7 @@ INSERT INTO executions (
     id, input, input_digest, idempotency_key, slot,
     task_name, queue, priority, due_at, deadline_at, options, version, tags, trace,
     parent_id, slot_generation, root_id, depth, max_crashes, retention, worker_id,
-    created_at, status, ready, token, crashes, started_at
+    created_at, status, place, token, crashes, started_at
 )
 SELECT
     id, input, input_digest, idempotency_key, slot,
@@ -17,7 +17,7 @@ SELECT
     parent_id, slot_generation, CASE root_id WHEN '' THEN id ELSE root_id END, depth, max_crashes, retention, worker_id,
     ?1,
     CASE WHEN worker_id IS NULL THEN 'pending' ELSE 'running' END,
-    CASE WHEN worker_id IS NULL THEN coalesce(due_at, ?1) <= ?1 END,
+    CASE WHEN worker_id IS NOT NULL THEN 4 ELSE coalesce(due_at, ?1) <= ?1 END,
     worker_id IS NOT NULL,
     worker_id IS NOT NULL,
     CASE WHEN worker_id IS NOT NULL THEN ?1 END

@@ -1,29 +1,47 @@
--- Counts by task, queue and status. Each part reads one index and nothing else; only what runs is looked up, and that is
--- little.
+-- Counts by task, queue and status. Each part reads one index; only what runs is looked up.
+WITH due (task_name, queue, number, waiting, oldest, oldest_waiting) AS MATERIALIZED (
+    SELECT
+        task_name, queue, count(*), sum(status = 'waiting'),
+        min(CASE WHEN status = 'pending' AND due_at <= ?1 THEN due_at END),
+        min(CASE WHEN status = 'waiting' AND due_at <= ?1 THEN due_at END)
+    FROM executions WHERE place = 1
+    GROUP BY queue, task_name
+    UNION ALL
+    SELECT
+        task_name, queue, count(*), sum(status = 'waiting'),
+        min(CASE WHEN status = 'pending' AND due_at <= ?1 THEN due_at END),
+        min(CASE WHEN status = 'waiting' AND due_at <= ?1 THEN due_at END)
+    FROM executions WHERE place = 2
+    GROUP BY queue, task_name
+    UNION ALL
+    SELECT
+        task_name, queue, count(*), sum(status = 'waiting'),
+        min(CASE WHEN status = 'pending' AND due_at <= ?1 THEN due_at END),
+        min(CASE WHEN status = 'waiting' AND due_at <= ?1 THEN due_at END)
+    FROM executions WHERE place = 0
+    GROUP BY queue, task_name
+)
 SELECT task_name, queue, status, sum(number) AS number, min(oldest) AS oldest_due FROM (
-    SELECT task_name, queue, status, count(*) AS number, NULL AS oldest
-    FROM executions WHERE finished_at IS NOT NULL
+    SELECT task_name, queue, 'completed' AS status, count(*) AS number, NULL AS oldest
+    FROM executions WHERE place = 5
+    GROUP BY task_name, queue
+    UNION ALL
+    SELECT task_name, queue, status, count(*), NULL
+    FROM executions WHERE place = 6
     GROUP BY task_name, queue, status
     UNION ALL
-    SELECT task_name, queue, status, count(*), min(CASE WHEN due_at <= ?1 THEN due_at END)
-    FROM executions WHERE ready = 1
-    GROUP BY queue, task_name, status
+    SELECT task_name, queue, 'pending', number - waiting, oldest FROM due
     UNION ALL
-    SELECT task_name, queue, status, count(*), min(CASE WHEN due_at <= ?1 THEN due_at END)
-    FROM executions WHERE ready = 2
-    GROUP BY queue, task_name, status
-    UNION ALL
-    SELECT task_name, queue, status, count(*), min(CASE WHEN due_at <= ?1 THEN due_at END)
-    FROM executions WHERE ready = 0
-    GROUP BY queue, task_name, status
+    SELECT task_name, queue, 'waiting', waiting, oldest_waiting FROM due
     UNION ALL
     SELECT task_name, queue, 'waiting', count(*), NULL
-    FROM executions WHERE status = 'waiting' AND due_at IS NULL
+    FROM executions WHERE place = 3
     GROUP BY task_name, queue
     UNION ALL
     SELECT task_name, queue, status, count(*), NULL
     FROM executions WHERE worker_id IS NOT NULL
     GROUP BY task_name, queue, status
 )
+WHERE number > 0
 GROUP BY task_name, queue, status
 ORDER BY task_name, queue, status;

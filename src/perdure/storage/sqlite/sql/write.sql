@@ -1,11 +1,11 @@
 -- All that moves of executions, each while its token is what was loaded (given second).
 WITH given (
-    id, was, status, ready, token, worker_id, generation, attempt, crashes, drifts, due_at, deadline_at, cancel_reason,
+    id, was, status, place, token, worker_id, generation, attempt, crashes, drifts, due_at, deadline_at, cancel_reason,
     failure, waits, wake_any, wake_all, rest_until, wake_signals, finished_at, closed_at, expires_at, children_total,
     children_settled, children_closed, marks, signals, stale, progress
 ) AS (VALUES {rows:29})
 UPDATE executions SET
-    status = given.status, ready = given.ready, token = given.token, worker_id = given.worker_id,
+    status = given.status, place = given.place, token = given.token, worker_id = given.worker_id,
     generation = given.generation, attempt = given.attempt, crashes = given.crashes, drifts = given.drifts,
     due_at = given.due_at, deadline_at = given.deadline_at, cancel_reason = given.cancel_reason, failure = given.failure,
     waits = given.waits, wake_any = given.wake_any, wake_all = given.wake_all, rest_until = given.rest_until,

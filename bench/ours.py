@@ -1,0 +1,57 @@
+"""The tasks that cells run on Perdure, and how their app is made."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+from perdure import Context, Perdure, Registry
+
+registry = Registry()
+TEXT = "a small piece of text, as an argument of a task may be, some ninety bytes with what is around"
+
+
+@registry.task
+async def noop(text: str) -> str:
+    """Nothing, with an argument and a result of some ninety bytes."""
+    return text
+
+
+@registry.task
+async def stamp() -> int:
+    """When it runs, on the clock that all processes of a machine share."""
+    return time.monotonic_ns()
+
+
+@registry.activity
+async def step(number: int, text: str) -> str:
+    """Nothing, recorded."""
+    return text
+
+
+@registry.task
+async def steps(run: int, count: int) -> int:
+    """Activities in sequence."""
+    for number in range(count):
+        await step(number, TEXT)
+    return run
+
+
+@registry.task
+async def child(number: int) -> int:
+    """One of many below a parent."""
+    return number
+
+
+@registry.task
+async def parent(ctx: Context, count: int) -> int:
+    """Starts children, joins them, adds up."""
+    return sum(await ctx.map(child, range(count)))
+
+
+def app_on(where: Path, **options: Any) -> Perdure:
+    """An app with these tasks on an SQLite file in a folder."""
+    app = Perdure(f"sqlite:///{where}/bench.db", **options)
+    app.include(registry)
+    return app

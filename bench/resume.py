@@ -1,0 +1,85 @@
+"""W6: going on with an execution that has recorded thousands of activities: from its claim to its body past the replay."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from pathlib import Path
+
+from bench.model import Cell, Gate, Workload
+from bench.ours import app_on
+from perdure import Context, Registry
+from perdure.model.records import Claimed, ClaimRequest
+from perdure.storage.sqlite import SQLiteStorage
+
+registry = Registry()
+passed: list[float] = []
+"""When the body got past its replay."""
+
+
+@registry.activity(durability="relaxed")
+async def note(number: int) -> int:
+    """Nothing, recorded; the next one does not wait for its commit."""
+    return number
+
+
+@registry.task
+async def long(ctx: Context, count: int) -> int:
+    """Activities in sequence, then a wait."""
+    total = 0
+    for number in range(count):
+        total += await note(number)
+    await ctx.wait_for("go", str)
+    passed.append(time.perf_counter())
+    return total
+
+
+class Watched(SQLiteStorage):
+    """A storage that remembers when it first handed out work."""
+
+    claimed_at = 0.0
+
+    def claim(self, request: ClaimRequest, now: int) -> Claimed:
+        """As it does."""
+        answer = super().claim(request, now)
+        if answer.claims and not self.claimed_at:
+            self.claimed_at = time.perf_counter()
+        return answer
+
+
+async def resumed(where: Path, count: int) -> dict[str, float]:
+    """Records, stops, sends the signal that it waits for, starts a worker, and looks at the clock in the body."""
+    async with app_on(where) as app:
+        app.include(registry)
+        handle = await app.enqueue(long.call(count))
+        while await handle.status() != "waiting":
+            await asyncio.sleep(0.05)
+    async with app_on(where).connect() as app:
+        await app.handle(handle.id).signal("go", "now")
+    storage = Watched(f"{where}/bench.db")
+    app = app_on(where, storage=storage)
+    app.include(registry)
+    async with app:
+        assert await app.handle(handle.id).result() == sum(range(count))
+    took = passed[0] - storage.claimed_at
+    return {"ms": took * 1000, "us": took / count * 1e6}
+
+
+def workload(quick: bool) -> Workload:
+    """W6."""
+    few, lots = (1_000, 5_000) if quick else (5_000, 50_000)
+    peer = 50 if quick else 300
+    return Workload(
+        "W6",
+        "resume",
+        (
+            Cell("few", f"{few:,} recorded activities", "resume:resumed", {"count": few}),
+            Cell("lots", f"{lots:,} recorded activities", "resume:resumed", {"count": lots}),
+            Cell("dbos", f"dbos, {peer} recorded steps, without the read", "peer:resumed", {"count": peer}),
+        ),
+        (
+            Gate(f"{few:,}, ms", lambda of: of("few", "ms"), most=few / 5_000 * 40),
+            Gate(f"{lots:,}, ms", lambda of: of("lots", "ms"), most=lots / 50_000 * 400),
+            Gate("dbos / ours, each", lambda of: of("dbos", "us") / of("lots", "us"), 100),
+        ),
+    )

@@ -1,0 +1,125 @@
+"""Durable verbs where no execution is; and what tells so."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from perdure import AppClosedError, BlockingContext, Context, NotInExecutionError, Perdure, current_context
+from perdure.testing import TestApp
+
+
+@pytest.mark.parametrize("open_app", [False, True])
+async def test_awaiting_a_task_names_run_and_enqueue(app: Perdure, open_app: bool) -> None:
+    @app.task
+    async def task() -> None: ...
+
+    async def refused() -> None:
+        with pytest.raises(NotInExecutionError, match=r"task\.run\(\.\.\.\).*\.enqueue\(\.\.\.\)"):
+            await task()
+
+    if not open_app:
+        return await refused()
+    async with TestApp(app):
+        await refused()
+    return None
+
+
+async def test_there_is_no_current_context(app: Perdure) -> None:
+    with pytest.raises(NotInExecutionError):
+        current_context()
+    async with TestApp(app):
+        with pytest.raises(NotInExecutionError):
+            current_context()
+
+
+async def test_current_context_is_the_one_that_is_injected(app: Perdure) -> None:
+    @app.activity
+    async def act() -> str:
+        return current_context().execution_id
+
+    async def helper() -> str:
+        return current_context().execution_id
+
+    @app.task
+    async def task(ctx: Context) -> list[bool]:
+        found = [await act(), await helper(), *await asyncio.gather(helper(), act())]
+        assert current_context() is ctx
+        return [id == ctx.execution_id for id in found]
+
+    @app.task
+    def blocking(ctx: BlockingContext) -> bool:
+        return current_context() is ctx
+
+    async with TestApp(app):
+        assert await task.run() == [True] * 4
+        assert await blocking.run()
+
+
+async def test_a_context_kept_beyond_its_execution_records_nothing(app: Perdure) -> None:
+    kept: list[Any] = []
+
+    @app.task
+    async def other() -> None: ...
+
+    @app.task
+    async def task(ctx: Context) -> None:
+        kept.append(ctx)
+
+    async with TestApp(app) as t:
+        handle = await task.enqueue()
+        await handle.result()
+        ctx: Context = kept[0]
+        for verb in (
+            lambda: ctx.sleep(5),
+            lambda: ctx.run(other.call()),
+            lambda: ctx.record(len, "a"),
+            lambda: ctx.wait_for("x"),
+        ):
+            with pytest.raises((asyncio.CancelledError, NotInExecutionError)):
+                await verb()
+        await t.advance(10)
+        assert await handle.activities() == []
+        assert await app.count() == 1
+        assert ctx.execution_id == handle.id
+
+
+async def test_verbs_of_an_app_that_is_not_open(app: Perdure) -> None:
+    @app.task
+    async def task() -> None: ...
+
+    verbs: list[Any] = [
+        task.enqueue, task.run, lambda: app.enqueue(task.call()), lambda: app.run(task.call()), lambda: app.enqueue_many([]),
+        app.search, app.count, app.stats, app.workers, lambda: app.cancel_all(""), lambda: app.retry_all(""),
+    ]  # fmt: skip
+    for verb in verbs:
+        with pytest.raises(AppClosedError):
+            await verb()
+    for plain in (lambda: app.handle("x"), lambda: task.handle("x")):
+        with pytest.raises(AppClosedError):
+            plain()
+    assert task.call().task is task
+
+
+async def test_a_task_started_in_a_body_by_a_foreign_loop_callback_is_no_branch(app: Perdure) -> None:
+    """Work that a body hands to the loop without its context stands outside the execution."""
+    import contextvars
+
+    seen: list[str] = []
+    outside = contextvars.copy_context()
+
+    @app.task
+    async def task(ctx: Context) -> None:
+        async def foreign() -> None:
+            try:
+                current_context()
+            except NotInExecutionError:
+                seen.append("outside")
+
+        await asyncio.get_running_loop().create_task(foreign(), context=outside)
+
+    async with TestApp(app):
+        await task.run()
+    assert seen == ["outside"]

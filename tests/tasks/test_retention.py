@@ -1,0 +1,100 @@
+"""How long what is over is kept: for ever, for the app's retention, or for the task's own."""
+
+from __future__ import annotations
+
+import pytest
+
+from perdure import Context, ExecutionNotFoundError, Perdure
+from perdure.testing import TestApp
+
+DAY = 86_400
+
+
+async def test_by_default_everything_is_kept(app: Perdure) -> None:
+    @app.task
+    async def task() -> int:
+        return 1
+
+    async with TestApp(app) as t:
+        handle = await task.options(id="k").enqueue()
+        await handle.result()
+        await t.advance(days=1000)
+        assert await handle.status() == "completed"
+        assert await task.options(id="k").enqueue() == handle
+
+
+async def test_what_is_closed_for_longer_than_the_apps_retention_is_removed() -> None:
+    app = Perdure("memory://", retention=10 * DAY)
+
+    @app.task(retries=0)
+    async def task(how: str) -> None:
+        if how == "fail":
+            raise ValueError("no")
+
+    @app.task
+    async def sleeper(ctx: Context) -> None:
+        await ctx.sleep(1000 * DAY)
+
+    async with TestApp(app) as t:
+        handles = [await task.enqueue("complete"), await task.enqueue("fail")]
+        waiting = await sleeper.enqueue()
+        await t.advance(days=9)
+        assert await app.count() == 3
+        await t.advance(days=2)
+        assert await app.count() == 1
+        for handle in handles:
+            with pytest.raises(ExecutionNotFoundError):
+                await handle.status()
+        assert await waiting.status() == "waiting"
+
+
+async def test_a_tasks_own_retention() -> None:
+    app = Perdure("memory://", retention=100 * DAY)
+
+    @app.task(retention=DAY)
+    async def short() -> None: ...
+
+    @app.task
+    async def long() -> None: ...
+
+    async with TestApp(app) as t:
+        await short.run()
+        await long.run()
+        await t.advance(days=2)
+        assert [execution.task_name for execution in await app.search("")] == ["long"]
+
+
+async def test_ids_and_keys_are_free_again_after_retention() -> None:
+    app = Perdure("memory://", retention=DAY)
+    ran: list[int] = []
+
+    @app.task
+    async def task(number: int) -> int:
+        ran.append(number)
+        return number
+
+    async with TestApp(app) as t:
+        assert await task.options(id="k", idempotency_key="l").run(1) == 1
+        await t.advance(days=2)
+        assert await task.options(id="k", idempotency_key="l").run(2) == 2
+    assert ran == [1, 2]
+
+
+async def test_a_tree_is_kept_until_all_of_it_is_over() -> None:
+    app = Perdure("memory://", retention=DAY)
+
+    @app.task
+    async def child(ctx: Context) -> None:
+        await ctx.sleep(5 * DAY)
+
+    @app.task
+    async def parent(ctx: Context) -> None:
+        await ctx.spawn(child.call())
+
+    async with TestApp(app) as t:
+        handle = await parent.enqueue()
+        await t.advance(days=4)
+        assert await handle.status() == "completed"
+        assert await app.count() == 2
+        await t.advance(days=3)
+        assert await app.count() == 0
