@@ -221,12 +221,6 @@ def test_journals(lie: Doctored, rule: str, id: str, changes: dict[str, Any]) ->
     assert found(lie, rule, id)
 
 
-def test_a_stale_child_that_succeeded(on: Hand, lie: Doctored) -> None:
-    (c1, c2) = on.journal("p").children
-    lie.alter_view("p", children=(replace(c1, stale=True), c2))
-    assert found(lie, "R9", "p")
-
-
 def test_a_count_that_differs(lie: Doctored) -> None:
     lie.more = 1
     assert found(lie, "R1", "")

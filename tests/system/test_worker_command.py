@@ -43,7 +43,7 @@ def test_the_second_signal_stops_and_the_work_goes_on_elsewhere(shell: Shell) ->
     ids = [shell("enqueue", "steps", "count=400").strip(), shell("enqueue", "blocked", "seconds=60").strip()]
     until(lambda: all(shell.json("show", each)["status"] == "running" for each in ids))
     worker.send_signal(signal.SIGINT)
-    until(lambda: "drains" in shell.log)
+    until(lambda: "drains: 2 executions" in shell.log)
     began = time.monotonic()
     worker.send_signal(signal.SIGINT)
     assert worker.wait(30) == 130

@@ -27,7 +27,7 @@ from perdure.errors import (
 )
 from perdure.ids import derived
 from perdure.model.records import MEMO, Child, Conflict, Entry, NewExecution
-from perdure.model.status import SETTLED, UNSUCCESSFUL
+from perdure.model.status import SETTLED
 
 if TYPE_CHECKING:
     from perdure.engine.journal import Ledger
@@ -70,7 +70,7 @@ def met_child(verbs: Verbs, call: Call[Any], slot: str) -> Child | None:
             raise verbs.drifted(f"task {call.task.name} meets key {slot!r}, which a {forked.kind} recorded")
         return Child(slot, slot, 0, call.task.name, "completed", False, forked.value, None, forked.recorded_at)
     known = driver.ledger.child(slot)
-    if known is None or (known.stale and known.status in UNSUCCESSFUL):
+    if known is None or known.stale:
         verbs.missed()
         return None
     verbs.met(slot)

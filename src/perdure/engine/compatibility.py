@@ -76,7 +76,7 @@ def undecodable(directory: Directory, payloads: Payloads, ledger: Ledger) -> Ite
             yield f"the recorded result of activity {entry.name} does not decode: {error}"
     for child in ledger.children.values():
         task = directory.task(child.task_name)
-        if task is None or child.result is None:
+        if task is None or child.result is None or child.stale:
             continue
         try:
             task.signature.result.decode(payloads.unwrap(child.result))

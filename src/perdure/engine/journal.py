@@ -189,5 +189,5 @@ class Ledger:
         return {e.name for e in recorded if e.kind == "activity" and not e.key.startswith("record ")}
 
     def task_names(self) -> set[str]:
-        """Tasks of which there are children."""
-        return {child.task_name for child in self.children.values()}
+        """Tasks of which there are children that stand."""
+        return {child.task_name for child in self.children.values() if not child.stale}

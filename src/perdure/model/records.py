@@ -49,8 +49,8 @@ class Entry(msgspec.Struct, frozen=True):
 
 
 class Child(msgspec.Struct, frozen=True):
-    """A child as its parent's journal shows it. `stale`: settled without success before the current attempt began, so
-    the attempt replaces it."""
+    """A child as its parent's journal shows it. `stale`: settled without success before the current attempt began, or
+    forgotten by an operator, so the attempt replaces it."""
 
     id: str
     slot: str

@@ -128,8 +128,6 @@ def children_are_counted(at: Snapshot) -> Iterator[Violation]:
         shown = sorted((child.id, child.status, child.result, child.failure) for child in view.children)
         stored = sorted((child.id, child.status, child.result, child.failure) for child in children)
         yield from _unless(shown == stored, "R3", row, "journal and table show different children")
-        stale = [child.id for child in view.children if child.stale and child.status not in UNSUCCESSFUL]
-        yield from _unless(not stale, "R9", row, f"children {stale} are stale, though not settled without success")
 
 
 def closed_means_all_settled(at: Snapshot) -> Iterator[Violation]:

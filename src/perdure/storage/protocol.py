@@ -110,7 +110,9 @@ class Storage(Protocol):
         ...
 
     def forget(self, ids: Sequence[str], name: str, now: int) -> list[int]:
-        """Drops the journal entries named `name` of open executions and makes them due; answers how many, each."""
+        """Drops the journal entries named `name` of open executions and makes them due (R4). Children of the task `name`
+        become stale, however they stand; what is open of them and below is cancelled (R9, R10). Answers how many entries
+        and children it were, each."""
         ...
 
     def claim(self, request: ClaimRequest, now: int) -> Claimed:

@@ -139,7 +139,7 @@ class StorageMachine(Composer, RuleBasedStateMachine):
         self._both("cancel", lambda storage: storage.cancel(items, self.now))
 
     @precondition(lambda self: self.ids)
-    @rule(picks=wishes.many_picks, forget=st.sampled_from((None, None, "act", "nothing")))
+    @rule(picks=wishes.many_picks, forget=st.sampled_from((None, None, "act", "work", "nothing")))
     def operate(self, picks: list[int], forget: str | None) -> None:
         ids = [self.pick(number) for number in picks]
         if forget is None:

@@ -32,15 +32,14 @@ class WorkerService:
 
     def __init__(self, opening: Opening) -> None:
         self._opening = opening
-        self._stop = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
+        self._stop, self._second = asyncio.Event(), asyncio.Event()
         self.worker: Worker | None = None
         self.hurried = False
         """Whether a second stop cut the drain short."""
 
     def stop(self) -> None:
-        """Ends `run` in order: running bodies may finish within `drain`."""
-        self._stop.set()
+        """Ends `run` in order: running bodies may finish within `drain`. A second call interrupts them."""
+        (self._second if self._stop.is_set() else self._stop).set()
 
     async def run(self) -> None:
         """Works until stopped. Raises `StorageError` when the storage cannot be opened."""
@@ -63,15 +62,15 @@ class WorkerService:
                 wait.cancel()
 
     async def _close(self) -> None:
-        self._task = asyncio.ensure_future(self._opening.close())
-        self._stop.clear()
-        second = asyncio.ensure_future(self._stop.wait())
-        await asyncio.wait([self._task, second], return_when=asyncio.FIRST_COMPLETED)
+        closing = asyncio.ensure_future(self._opening.close())
+        self._stop.set()  # an operator's drain counts as the first
+        second = asyncio.ensure_future(self._second.wait())
+        await asyncio.wait([closing, second], return_when=asyncio.FIRST_COMPLETED)
         second.cancel()
-        if not self._task.done() and self.worker is not None:
+        if not closing.done() and self.worker is not None:
             self.hurried = True
             self.worker.hurry()
-        await self._task
+        await closing
 
     def _handle_signals(self) -> list[signal.Signals]:
         """Signals set the stop; where the loop cannot handle them (another thread) they are left alone."""

@@ -65,7 +65,7 @@ class Worker:
         self.logger = settings.logger
         self.retries, self.cancel_grace, self.linger = settings.retries, settings.cancel_grace, settings.linger
         self.id = ids.new(clock.now())
-        self.shutting_down = False
+        self.shutting_down = self._hurried = False
         self.drained = asyncio.Event()
         self._client = client
         self._tasks, self._queues = frozenset(settings.tasks), frozenset(settings.queues)
@@ -109,7 +109,7 @@ class Worker:
         bound = self.settings.drain if drain is None else drain
         if self._active:
             logger.info("worker %s drains: %d executions may run on for %.3g s", self.id, len(self._active), bound)
-        await self._emptied(bound)
+        await self._emptied(0 if self._hurried else bound)
         for driver in list(self._drivers.values()):
             driver.interrupt()
         await self._emptied(INTERRUPT_BOUND)
@@ -135,6 +135,7 @@ class Worker:
 
     def hurry(self) -> None:
         """Stops waiting for running bodies: they are interrupted now."""
+        self._hurried = True
         self._idle.set()
 
     @property

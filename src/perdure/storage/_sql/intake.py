@@ -87,7 +87,8 @@ def retry(session: Session, ids: Sequence[str], now: int) -> list[Status | None]
 
 
 def forget(session: Session, ids: Sequence[str], name: str, now: int) -> list[int]:
-    """Drops the entries of one name from open journals; those that nobody runs fall due."""
+    """Drops the entries of one name from open journals, and makes children of that task stale, cancelling those that are
+    open; executions that nobody runs fall due."""
     draft = Draft(session, now)
     draft.load(ids)
     answers = [_forget(draft, draft.rows.get(id), name) for id in ids]
@@ -108,10 +109,28 @@ def _forget(draft: Draft, work: Work | None, name: str) -> int:
     if dropped and not draft.session.read("has_entries", work.id)[0][0]:
         work.marks &= ~HAS_ENTRIES
         draft.touch(work, NEWS)
+    dropped += _forget_children(draft, work, name)
     if work.status in OPEN_IDLE and (work.due_at is None or work.due_at > draft.now):
         work.due_at = draft.now
         draft.touch(work, COUNTS)
     return dropped
+
+
+def _forget_children(draft: Draft, work: Work, name: str) -> int:
+    if work.children_total == 0:
+        return 0
+    draft.flush()
+    children = [id for (id,) in draft.session.read("children_named", work.id, name)]
+    draft.load(children)
+    moves = Moves(draft)
+    for id in children:
+        child = draft.rows[id]
+        child.stale = 1
+        draft.touch(child)
+        if child.status not in SETTLED:
+            moves.cancel(child, f"{name} is forgotten by its parent")
+            moves.cancel_below(id, parent_reason("cancelled"))
+    return len(children)
 
 
 def _status(draft: Draft, id: str) -> Status | None:

@@ -81,7 +81,8 @@ def retry(tables: Tables, ids: Sequence[str], now: int) -> list[Status | None]:
 
 
 def forget(tables: Tables, ids: Sequence[str], name: str, now: int) -> list[int]:
-    """Drops the entries of one name from open journals; those that nobody runs fall due."""
+    """Drops the entries of one name from open journals, and makes children of that task stale, cancelling those that are
+    open; executions that nobody runs fall due."""
     return [_forget(tables, id, name, now) for id in ids]
 
 
@@ -140,9 +141,21 @@ def _forget(tables: Tables, id: str, name: str, now: int) -> int:
     dropped = [place for place, entry in journal.items() if entry.name == name]
     for place in dropped:
         tables.drop(journal, place)
+    forgotten = [child for child in tables.children.get(id, ()) if _names(tables, child, name)]
+    moves = Moves(tables, now)
+    for child in forgotten:
+        tables.set(tables.stale, child, True)
+        if tables.rows[child].status not in SETTLED:
+            moves.cancel(child, f"{name} is forgotten by its parent")
+            moves.cancel_below(child, parent_reason("cancelled"))
+    row = tables.rows[id]
     if row.status != "running" and (row.due_at is None or row.due_at > now):
         tables.change(id, due_at=now)
-    return len(dropped)
+    return len(dropped) + len(forgotten)
+
+
+def _names(tables: Tables, child: str, name: str) -> bool:
+    return tables.rows[child].task_name == name and not tables.stale.get(child, False)
 
 
 def _status(tables: Tables, id: str) -> Status | None:

@@ -198,6 +198,21 @@ class RetryConformance(Conformance):
         assert on.row("due").due_at == START - 5
         assert on.commit("running", DONE, token=token).status == "completed"
 
+    def test_forgotten_children(self, on: Hand) -> None:
+        """R4, R9: children of that task stand no more, however they ended; what is open of them is cancelled."""
+        on.parent("p", "done", "open", "held")
+        on.run("done", DONE)
+        token = on.start("held")
+        assert on.storage.forget(["p"], "other", on.now) == [0]
+        assert on.storage.forget(["p"], "work", on.now) == [3]
+        assert {child.id for child in on.journal("p").children if child.stale} == {"done", "open", "held"}
+        assert (on.row("open").status, on.row("held").status) == ("cancelled", "running")
+        assert on.row("held").cancel_reason is not None
+        assert on.row("p").due_at == on.now
+        assert on.commit("held", DONE, token=token).status == "completed"
+        assert on.row("p").children_settled == 3
+        assert on.storage.forget(["p"], "work", on.now) == [0]
+
     def test_what_is_settled_forgets_nothing(self, on: Hand) -> None:
         """R9: its record is final."""
         on.add("a")

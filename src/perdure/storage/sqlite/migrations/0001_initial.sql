@@ -5,7 +5,7 @@
 --                 a moment, 4 running, 5 completed, 6 settled without success
 --   marks         bits: 1 has (had) entries, 2 was suspended once
 --   signals       how many signals it was sent
---   stale         settled without success before its parent's current attempt
+--   stale         settled without success before its parent's current attempt, or forgotten
 --   wake_*, rest_until   of a waiting execution: under which conditions it falls due (`Suspended`)
 --   expires_at    of a closed root: when its retention ends
 -- Every index is partial where it can be, so that settled executions are in none that a claim or a commit touches. Some
