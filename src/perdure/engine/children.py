@@ -150,7 +150,7 @@ async def enqueue_independent(verbs: Verbs, calls: Sequence[Call[Any]]) -> list[
         execution_id = call.options.id or derived(driver.claim.id, key)
         prepared = await call.prepared()
         spec = specify(prepared, execution_id, verbs.host.clock.now(), verbs.host.sizes, verbs.host.payloads,
-                       trace=driver.claim.trace)  # fmt: skip
+                       trace=driver.claim.trace, resent=True)  # fmt: skip
         fresh.append((key, spec))
     if fresh:
         ids.update(await _enqueue(verbs, fresh))

@@ -24,11 +24,12 @@ def specify(
     *,
     parent: Parent | None = None,
     trace: str | None = None,
+    resent: bool = False,
 ) -> NewExecution:
     """The record of an execution for a call whose arguments are checked already.
 
-    The input's digest is stored where the id may be met again: everywhere but for children. Raises
-    `PayloadTooLargeError`, `InvalidInputError`.
+    The input's digest is stored where somebody may ask for the same id or key with other input: the caller gave one, or
+    a replay makes the same id (`resent`). Raises `PayloadTooLargeError`, `InvalidInputError`.
     """
     task, settings, options = call.task, call.task.settings, call.options
     text = task.signature.encode(call.arguments)
@@ -36,7 +37,8 @@ def specify(
         raise PayloadTooLargeError(f"the input of task {task.name} has over {sizes.input} bytes; see Sizes(input=...)")
     if options.connection is not None:
         raise ConfigurationError(f"task {task.name}: this app's storage takes no connection of the caller")
-    parent_id, slot, generation, root_id, depth = parent or (None, None, 0, execution_id, 0)
+    parent_id, slot, generation, root_id, depth = parent or (None, None, 0, "", 0)
+    compared = resent or options.id is not None or options.idempotency_key is not None
     deadline = settings.deadline if options.deadline is None else options.deadline
     return NewExecution(
         id=execution_id,
@@ -48,7 +50,7 @@ def specify(
             settings.start_delay if options.start_delay is None else options.start_delay, options.start_at, now
         ),
         deadline_at=None if deadline is None else now + round(deadline * 1000),
-        input_digest=task.signature.digest(call.arguments) if parent is None else None,
+        input_digest=task.signature.digest(call.arguments) if compared else None,
         idempotency_key=options.idempotency_key,
         options=options.stored(),
         version=settings.version,
