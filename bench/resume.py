@@ -49,8 +49,9 @@ class Watched(SQLiteStorage):
 
 async def resumed(where: Path, count: int) -> dict[str, float]:
     """Records, stops, sends the signal that it waits for, starts a worker, and looks at the clock in the body."""
-    async with app_on(where) as app:
-        app.include(registry)
+    app = app_on(where)
+    app.include(registry)
+    async with app:
         handle = await app.enqueue(long.call(count))
         while await handle.status() != "waiting":
             await asyncio.sleep(0.05)

@@ -10,14 +10,13 @@ import asyncio
 import dataclasses
 import logging
 import os
-import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from importlib.metadata import PackageNotFoundError, version
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, cast
 
-from perdure.client.blocking import BlockingClient, LoopThread
+from perdure.client.blocking import BlockingClient, LoopThread, warn_of_running_loop
 from perdure.client.client import Client
 from perdure.clock import Clock, SystemClock, seconds
 from perdure.codec import PayloadCodec, Payloads
@@ -128,9 +127,13 @@ class Perdure(Registry):
         self._opening = True
         try:
             opened = await self._open()
-            if worker:
-                opened.worker = self._make_worker(opened, {})
-                await opened.worker.start()
+            try:
+                if worker:
+                    opened.worker = self._make_worker(opened, {})
+                    await opened.worker.start()
+            except BaseException:
+                await _close(opened, 0)
+                raise
             self._opened = opened
         finally:
             self._opening = False
@@ -183,7 +186,7 @@ class Perdure(Registry):
         return Connection(self)
 
     def _enter_blocking(self, *, worker: bool) -> BlockingClient:
-        _warn_of_running_loop()
+        warn_of_running_loop()
         thread = LoopThread()
         try:
             thread.portal.run(self.start(worker=worker))
@@ -347,8 +350,12 @@ class _ForWorker:
         opened = self._app.opened
         if opened.worker is not None:
             raise ConfigurationError("a worker of this app runs here already; open the app by `app.connect()`")
-        opened.worker = self._app._make_worker(opened, self._changed)  # pyright: ignore[reportPrivateUsage]
-        await opened.worker.start()
+        try:
+            opened.worker = self._app._make_worker(opened, self._changed)  # pyright: ignore[reportPrivateUsage]
+            await opened.worker.start()
+        except BaseException:
+            await self.close()
+            raise
         return opened.worker
 
     async def close(self) -> None:
@@ -377,20 +384,6 @@ def package_version() -> str:
         return version("perdure")
     except PackageNotFoundError:
         return "unknown"
-
-
-_warned = False
-
-
-def _warn_of_running_loop() -> None:
-    global _warned
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return
-    if not _warned:
-        _warned = True
-        warnings.warn("`with app` blocks the event loop that runs here; use `async with app:`", stacklevel=4)
 
 
 __all__ = ["Connection", "Parts", "Perdure"]

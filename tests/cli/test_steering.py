@@ -68,6 +68,22 @@ def test_retry_may_forget_entries(cli: Cli, reaching: Reaching) -> None:
     assert not [each for each in cli.json("show", execution_id)["journal"] if each["name"] == "charge"]
 
 
+def test_what_ended_forgets_before_it_is_retried(cli: Cli, reaching: Reaching, settled: Settled) -> None:
+    execution_id = cli.enqueue("order", "customer=1")
+    reaching(execution_id, "status:waiting")
+    cli("cancel", execution_id)
+    assert "would forget 1 entry" in cli("retry", execution_id, "--forget", "charge", "--dry-run").output
+    assert status(cli, execution_id) == "cancelled"
+    assert "forgot 1 entry of charge" in cli("retry", execution_id, "--forget", "charge").output
+    shown = cli.json("show", execution_id)
+    assert (shown["generation"], shown["status"]) == (1, "pending")
+    assert not [each for each in shown["journal"] if each["name"] == "charge"]
+    family = cli.enqueue("family")
+    settled(family)
+    assert "is completed; only a failed" in cli("retry", family, "--forget", "echo", code=3).stderr
+    assert len(cli.json("show", family)["journal"]) == 2
+
+
 def test_signal_takes_json_text_and_standard_input(cli: Cli) -> None:
     execution_id = cli.enqueue("order", "customer=1")
     assert f"approval to {execution_id}, which is pending" in cli("signal", execution_id, "approval", "true").output

@@ -139,11 +139,11 @@ class HalfATransaction(Planted):
 class PruneOpen(Planted):
     """R15: what is settled is removed, whatever is open below it."""
 
-    def prune(self, now: int, closed_before: int | None, limit: int) -> int:
+    def prune(self, now: int, closed_before: int | None, limit: int, spare_own: bool = False) -> int:
         for row in list(self._tables.rows.values()):
             if row.parent_id is None and row.status in SETTLED and row.closed_at is None:
                 self.change(row.id, closed_at=row.finished_at)
-        return super().prune(now, closed_before, limit)
+        return super().prune(now, closed_before, limit, spare_own)
 
 
 class StopsAtTheFirst(Planted):

@@ -34,7 +34,7 @@ def milliseconds() -> int:
 
 def row(name: str) -> WorkerRow:
     now = milliseconds()
-    return WorkerRow(name, "host", 1, "1", ("default",), ("work",), 20, 0, now, now + 60_000)
+    return WorkerRow(name, "host", 1, "1", ("default",), ("work",), 20, now, now + 60_000)
 
 
 def outcome(claim: Claim, now: int) -> Outcome:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -14,7 +15,9 @@ from perdure import (
     BlockingContext,
     ConfigurationError,
     Context,
+    ExecutionCancelledError,
     ExecutionFailedError,
+    ExecutionTimedOutError,
     Perdure,
     Registry,
     Retry,
@@ -333,3 +336,100 @@ async def test_an_unknown_activity_failure_is_reported_with_its_name(app: Perdur
     async with TestApp(app):
         with pytest.raises(ExecutionFailedError, match="activity act: too many positional arguments"):
             await task.run()
+
+
+# -- other workers, as if it were here ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("queue", [None, "gpu"])
+async def test_a_time_out_is_the_same_here_and_on_another_worker(queue: str | None) -> None:
+    app = Perdure("memory://", queues=["default", "gpu"])
+    where: Any = {} if queue is None else {"queue": queue}
+
+    @app.activity(timeout=5, **where)
+    async def hang() -> None:
+        await asyncio.Event().wait()
+
+    @app.task(retries=0)
+    async def caught() -> str:
+        for _ in range(2):
+            with pytest.raises(TimeoutError):
+                await hang()
+        return "went on"
+
+    @app.task(retries=0)
+    async def uncaught() -> None:
+        await hang()
+
+    async with TestApp(app, patience=0.05):
+        assert await caught.run() == "went on"
+        execution = await (await uncaught.enqueue()).wait()
+    assert execution.status == "failed"
+    assert execution.failure is not None
+    assert (execution.failure.kind, execution.failure.type) == ("error", "TimeoutError")
+
+
+async def test_an_activity_that_is_cancelled_on_another_worker_fails_its_task() -> None:
+    app = Perdure("memory://", queues=["default", "gpu"])
+
+    @app.activity(queue="gpu")
+    async def hang() -> None:
+        await asyncio.Event().wait()
+
+    @app.task(retries=0)
+    async def task() -> None:
+        await hang()
+
+    async with TestApp(app, patience=0.05) as t:
+        handle = await task.enqueue()
+        await t.advance(1)
+        await app.handle((await handle.children())[0].id).cancel("enough")
+        execution = await handle.wait()
+    assert execution.status == "failed"
+    assert execution.failure is not None
+    assert execution.failure.kind == "error"
+    assert "hang was cancelled: enough" in execution.failure.message
+
+
+@pytest.mark.parametrize("error", [ExecutionTimedOutError, ExecutionCancelledError])
+@pytest.mark.parametrize("queue", [None, "gpu"])
+async def test_an_activity_may_end_its_task_from_another_worker_too(queue: str | None, error: Any) -> None:
+    app = Perdure("memory://", queues=["default", "gpu"])
+    where: Any = {} if queue is None else {"queue": queue}
+
+    @app.activity(**where)
+    async def act() -> None:
+        raise error("enough")
+
+    @app.task(retries=3)
+    async def task() -> None:
+        await act()
+
+    async with TestApp(app):
+        execution = await (await task.enqueue()).wait()
+    assert (execution.status, execution.attempt) == (
+        "timed_out" if error is ExecutionTimedOutError else "cancelled", 0,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("queue", [None, "gpu"])
+async def test_a_number_of_retries_keeps_the_shape_that_an_activity_declares(ran: list[Any], queue: str | None) -> None:
+    app = Perdure("memory://", queues=["default", "gpu"])
+    where: Any = {} if queue is None else {"queue": queue}
+
+    @app.activity(retries=Retry(1, delay=100, factor=1, max_delay=1000, jitter=False, give_up_on=KeyError), **where)
+    async def act(error: str) -> None:
+        ran.append((t.now, error))
+        raise KeyError(error) if error == "key" else OSError(error)
+
+    @app.task(retries=0)
+    async def task() -> None:
+        for error in ("os", "key"):
+            with pytest.raises((OSError, KeyError)):
+                await act.options(retries=3)(error)
+
+    async with TestApp(app) as t:
+        await task.run()
+    moments = [moment for moment, error in ran if error == "os"]
+    assert [round((b - a).total_seconds()) for a, b in pairwise(moments)] == [100, 100, 100]
+    assert len(ran) == 5

@@ -10,9 +10,19 @@ from typing import Any
 
 import pytest
 
-from perdure import AppClosedError, ConfigurationError, Context, ExecutionFailedError, ExecutionNotFoundError, Perdure
-from perdure import app as app_module
+from perdure import (
+    AppClosedError,
+    ConfigurationError,
+    Context,
+    ExecutionFailedError,
+    ExecutionNotFoundError,
+    Perdure,
+    StorageError,
+)
+from perdure.client import blocking
+from perdure.storage.opening import open_storage
 from perdure.testing import TestApp
+from perdure.testing.faults import FaultyStorage
 
 
 def double_task(app: Perdure) -> Any:
@@ -157,7 +167,7 @@ def test_errors_come_through_the_blocking_client(app: Perdure) -> None:
 async def test_a_blocking_client_beside_a_running_loop_warns_once(
     app: Perdure, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(app_module, "_warned", False)
+    monkeypatch.setattr(blocking, "_warned", False)
     double = double_task(app)
     with pytest.warns(UserWarning, match="use `async with app:`"), app as client:
         assert client.run(double.call(2)) == 4
@@ -382,3 +392,30 @@ def in_a_fork(function: Callable[[], str]) -> str:
         answer = pipe.read().decode()
     os.waitpid(process, 0)
     return answer
+
+
+@pytest.mark.parametrize("how", ["start", "service", "service of an open app"])
+async def test_a_worker_that_cannot_start_leaves_nothing_open(app: Perdure, how: str) -> None:
+    storage = FaultyStorage(open_storage("memory://"))
+    app, closed = Perdure(storage=storage), list[int]()
+    double, close = double_task(app), storage.close
+    storage.close = lambda: (closed.append(1), close())[1]
+    storage.fail("heartbeat", error=StorageError("no"))
+    if how == "start":
+        with pytest.raises(StorageError):
+            await app.start()
+    elif how == "service":
+        with pytest.raises(StorageError):
+            await app.worker().run()
+    else:
+        async with app.connect():
+            with pytest.raises(StorageError):
+                await app.worker().run()
+            assert app.is_open
+            service = app.worker()  # another may try
+            run = asyncio.create_task(service.run())
+            assert await double.run(2) == 4
+            service.stop()
+            await run
+    assert not app.is_open
+    assert closed == [1]

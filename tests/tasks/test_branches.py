@@ -199,3 +199,29 @@ async def test_wait_for_first_of_several(app: Perdure) -> None:
         await first.signal("x", "signal")
         assert await first.result() == "signal"
         assert await second.result() == "slept"
+
+
+@pytest.mark.parametrize("kind", ["activity", "task"])
+async def test_the_bound_of_a_map_does_not_move_what_follows(app: Perdure, kind: str) -> None:
+    seen: list[str] = []
+    bounds = iter([2, 3, 1, None])
+
+    async def work(number: int) -> int:
+        return number
+
+    function: Any = app.activity(work) if kind == "activity" else app.task(work)
+
+    @app.task
+    async def task(ctx: Context) -> None:
+        async def branch() -> str:
+            return str(ctx.uuid())
+
+        await ctx.map(function, range(5), concurrency=next(bounds))
+        seen.extend(await asyncio.gather(branch()))
+        if ctx.attempt < 3:
+            raise ValueError("again")
+
+    async with TestApp(app):
+        await task.run()
+    assert len(seen) == 4
+    assert len(set(seen)) == 1

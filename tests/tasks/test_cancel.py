@@ -7,9 +7,11 @@ import contextvars
 import threading
 from typing import Any
 
+import msgspec
 import pytest
 
 from perdure import BlockingContext, Context, ExecutionCancelledError, ExecutionNotFoundError, Perdure, Retry
+from perdure.model.records import Claimed, ClaimRequest
 from perdure.testing import TestApp
 
 REPLAY = pytest.mark.parametrize("always_replay", [False, True])
@@ -383,3 +385,30 @@ async def test_cancel_all_by_query(app: Perdure) -> None:
         assert await app.count("status:cancelled") == 5
         assert await app.count("error:odd") == 5
         assert await app.cancel_all("") == 0
+
+
+@pytest.mark.parametrize("blocking", [False, True])
+async def test_a_claim_that_is_cancelled_already_runs_no_body(
+    app: Perdure, events: list[Any], blocking: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def body() -> None:
+        events.append("ran")
+
+    def blocking_body() -> None:
+        events.append("ran")
+
+    task: Any = app.task(name="task")(blocking_body if blocking else body)
+
+    async with TestApp(app) as t:
+        claim, storage = t.faults.claim, t.faults.storage
+
+        def claim_cancelled(request: ClaimRequest, now: int) -> Claimed:
+            claimed = claim(request, now)
+            for each in claimed.claims:
+                storage.cancel([(each.id, "early")], now)
+            claims = tuple(msgspec.structs.replace(each, cancel_reason="early") for each in claimed.claims)
+            return msgspec.structs.replace(claimed, claims=claims)
+
+        monkeypatch.setattr(t.faults, "claim", claim_cancelled)
+        execution = await (await task.options(start_delay=1).enqueue()).wait()
+    assert (execution.status, events) == ("cancelled", [])

@@ -19,6 +19,7 @@ from perdure import (
     Retry,
     Sizes,
 )
+from perdure.engine.scope import current
 from perdure.testing import TestApp
 
 
@@ -393,3 +394,60 @@ async def test_a_give_up_in_a_child_is_an_error_in_the_parent(app: Perdure) -> N
 
     async with TestApp(app):
         assert await task.run() == "went on"
+
+
+@pytest.mark.parametrize("always_replay", [False, True])
+@pytest.mark.parametrize("how", ["call", "map", "enqueue"])
+async def test_a_child_whose_validate_takes_its_time_starts_while_another_branch_waits(
+    app: Perdure, always_replay: bool, how: str
+) -> None:
+    began: list[float] = []
+
+    async def slowly(number: int) -> int:
+        scope: Any = current.get()
+        await asyncio.gather(*(scope.body.host.clock.sleep(seconds) for seconds in (0.2, 2.0)))
+        return number + 1
+
+    @app.task(validate=slowly)
+    async def other(number: int) -> int:
+        began.append((t.now - start).total_seconds())
+        return number
+
+    @app.task
+    async def task(ctx: Context) -> Any:
+        async def child() -> Any:
+            if how == "map":
+                return await ctx.map(other, [1, 1])
+            if how == "enqueue":
+                return (await other.enqueue(1)) is None
+            return await other(1)
+
+        _, found = await asyncio.gather(ctx.sleep(40), child())
+        return found
+
+    async with TestApp(app, always_replay=always_replay) as t:
+        start = t.now
+        found = await task.run()
+    assert found == {"call": 2, "map": [2, 2], "enqueue": False}[how]
+    assert began
+    assert all(moment < 10 for moment in began)
+
+
+async def test_children_are_shown_in_the_order_of_their_start(app: Perdure) -> None:
+    @app.task
+    async def even(number: int) -> None: ...
+
+    @app.task
+    async def odd(number: int) -> None: ...
+
+    @app.task
+    async def task(ctx: Context) -> None:
+        for number in range(5):
+            await ctx.spawn((odd if number % 2 else even).call(number))
+        await asyncio.gather(*(ctx.run((odd if number % 2 else even).call(number)) for number in range(5, 20)))
+
+    async with TestApp(app):
+        handle = await task.enqueue()
+        await handle.result()
+        children = await handle.children()
+    assert [child.input["number"] for child in children] == list(range(20))

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from perdure import Context, Execution, Perdure
+from perdure import Context, Execution, Perdure, Retry
 from perdure.testing import TestApp
 from tests.tasks.redeploy import redeployed
 
@@ -365,3 +365,32 @@ async def test_an_ad_hoc_record_is_not_checked_by_name(ran: list[Any]) -> None:
     execution = await deploy(version(old), version(new))
     assert execution.result in ("old", "new")
     assert execution.status == "completed"
+
+
+async def test_drift_is_not_taken_for_the_failure_of_an_attempt(ran: list[Any]) -> None:
+    def declare(app: Perdure, *, known: bool) -> Any:
+        @app.activity(name="act" if known else "other")
+        async def act() -> None: ...
+
+        @app.task(retries=Retry(5, delay=10, max_delay=10, jitter=False))
+        async def task(ctx: Context) -> None:
+            await act()
+            ran.append(ctx.previous_failure.type if ctx.previous_failure else None)
+            raise ValueError("no")
+
+        return task
+
+    apps = [Perdure("memory://") for _ in range(3)]
+    first, _, _ = [declare(app, known=app is not apps[1]) for app in apps]
+    async with TestApp(apps[0]) as t:
+        handle = await first.enqueue()
+        await t.advance(15)
+        assert ran == [None, "ValueError"]
+    async with redeployed(t, apps[1]) as t:
+        await t.advance(10)
+        failure = (await apps[1].handle(handle.id).execution()).failure
+        assert failure is not None
+        assert failure.type == "JournalDriftError"
+    async with redeployed(t, apps[2]) as t:
+        await t.advance(30)
+        assert ran[2:4] == [None, "ValueError"]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
 
 from perdure import ConfigurationError, Context, ExecutionFailedError, InvalidInputError, Perdure, Retry
 from perdure.testing import TestApp
+from perdure.testing.faults import Operation
 
 
 @pytest.fixture
@@ -149,6 +151,75 @@ async def test_a_child_retried_by_an_operator(app: Perdure, ran: list[Any]) -> N
         assert (await handle.execution()).closed_at is not None
 
 
+async def test_a_child_retried_while_its_parent_runs_hides_no_other_child(app: Perdure, ran: list[Any]) -> None:
+    @app.task(retries=0)
+    async def first(ctx: Context) -> None:
+        ran.append("first")
+        if len(ran) == 1:
+            raise ValueError("no")
+        await ctx.sleep(1000)
+
+    @app.task
+    async def second(ctx: Context) -> str:
+        await ctx.sleep(10)
+        return "second"
+
+    @app.activity
+    async def operate() -> None:
+        (failed,) = await app.search("status:failed")
+        await app.handle(failed.id).retry()
+
+    @app.task
+    async def task(ctx: Context) -> str:
+        await ctx.spawn(first.call())
+        await ctx.sleep(1)
+        await operate()
+        return await second()
+
+    async with TestApp(app) as t:
+        handle = await task.enqueue()
+        await t.advance(20)
+        assert (await handle.status(), await app.count("task:first status:waiting")) == ("completed", 1)
+        assert await handle.result() == "second"
+
+
+async def test_a_retried_parent_replaces_a_child_that_is_still_being_cancelled(app: Perdure, ran: list[Any]) -> None:
+    begun, end = asyncio.Event(), asyncio.Event()
+
+    @app.task(retries=0)
+    async def other() -> int:
+        ran.append("other")
+        if len(ran) == 1:
+            begun.set()
+            try:
+                await asyncio.Event().wait()
+            finally:
+                await end.wait()
+        return 5
+
+    @app.task(retries=0)
+    async def task(ctx: Context) -> int:
+        child = await ctx.spawn(other.call())
+        if ran.count("failed") == 0:
+            await begun.wait()
+            ran.append("failed")
+            raise ValueError("no")
+        return await child.result()
+
+    async with TestApp(app) as t:
+        handle = await task.enqueue()
+        with pytest.raises(ExecutionFailedError):
+            await handle.result()
+        assert await app.count("task:other status:running") == 1
+        await handle.retry()
+        asyncio.get_running_loop().call_later(0.05, end.set)
+        assert await handle.result() == 5
+        await end.wait()
+        await t.advance(1)
+        assert sorted(child.status for child in await handle.children()) == ["cancelled", "completed"]
+    assert ran == ["other", "failed", "other"]
+
+
 # -- fork ---------------------------------------------------------------------------------------------------------------
 
 
@@ -270,3 +341,55 @@ async def test_a_fork_keeps_recorded_moments_and_does_not_share_ids(app: Perdure
         fork = await handle.fork(from_activity="act")
         after = await fork.result()
     assert before[0] == after[0]
+
+
+@pytest.mark.parametrize("heals", [True, False])
+@pytest.mark.parametrize("waits", [True, False])
+async def test_a_retry_in_a_body_that_crashes_before_its_entry_is_not_done_twice(
+    app: Perdure, ran: list[Any], heals: bool, waits: bool
+) -> None:
+    @app.task(retries=0)
+    async def other(ctx: Context) -> str:
+        ran.append(1)
+        if len(ran) == 1 or not heals:
+            raise ValueError("no")
+        if waits:
+            await ctx.sleep(1000)
+        return "healed"
+
+    @app.task(retries=0)
+    async def task(ctx: Context, id: str) -> str:
+        await other.handle(id).retry()
+        return "retried"
+
+    async with TestApp(app) as t:
+        target = await other.enqueue()
+        await target.wait()
+        crashed: list[Any] = []
+
+        def decide(operation: Operation) -> None:
+            if operation.name == "retry":
+                crashed.append(asyncio.get_running_loop().call_soon(t.crash))
+
+        t.faults.decide = decide
+        handle = await task.enqueue(target.id)
+        assert await handle.result() == "retried"
+        assert len(crashed) == 1
+        assert t.crashes == 1
+        assert (await target.wait()).generation == 1
+
+
+async def test_a_retry_in_a_body_of_what_is_open_is_refused(app: Perdure) -> None:
+    @app.task
+    async def other(ctx: Context) -> None:
+        await ctx.sleep(1000)
+
+    @app.task(retries=0)
+    async def task(ctx: Context, id: str) -> None:
+        await ctx.sleep(1)
+        await other.handle(id).retry()
+
+    async with TestApp(app, always_replay=True):
+        target = await other.enqueue()
+        with pytest.raises(ExecutionFailedError, match="only a failed"):
+            await task.run(target.id)

@@ -9,6 +9,7 @@ import pytest
 
 from perdure import Abort, BlockingContext, Context, Perdure, Retry
 from perdure.testing import TestApp
+from tests.tasks.redeploy import redeployed
 
 REPLAY = pytest.mark.parametrize("always_replay", [False, True])
 
@@ -173,3 +174,69 @@ async def test_payloads_are_never_logged(app: Perdure, caplog: pytest.LogCapture
         await handle.signal("x", secret)
         assert await handle.result() == secret
     assert secret not in caplog.text
+
+
+async def test_what_is_recorded_and_not_asked_for_does_not_silence_a_body(
+    app: Perdure, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+
+    @app.task
+    async def task(ctx: Context) -> None:
+        await ctx.wait_for("x", timeout=100)
+        ctx.logger.info("after signal")
+        with pytest.raises(TimeoutError):
+            await ctx.wait_for("y", timeout=10)
+        await ctx.sleep(10)
+        ctx.logger.info("after sleep")
+
+    async with TestApp(app, always_replay=True) as t:
+        handle = await task.enqueue()
+        await t.advance(1)
+        await handle.signal("x")
+        await handle.result()
+    assert lines(caplog, "perdure.task.task") == ["after signal", "after sleep"]
+
+
+async def test_a_note_of_the_version_does_not_silence_a_body(app: Perdure, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    before = Perdure("memory://")
+
+    @before.task(name="task", version="1", on_version="pin")
+    async def old(ctx: Context) -> None: ...
+
+    @app.task(version="2", on_version="pin")
+    async def task(ctx: Context) -> None:
+        await ctx.sleep(10)
+        ctx.logger.info("after sleep")
+
+    first = TestApp(before)
+    async with first:
+        handle = await old.options(start_delay=5).enqueue()
+    async with redeployed(first, app, always_replay=True):
+        await app.handle(handle.id).result()
+    assert lines(caplog, "perdure.task.task") == ["after sleep"]
+
+
+async def test_a_child_that_a_fork_took_over_does_not_silence_a_body(
+    app: Perdure, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+
+    @app.task
+    async def other(number: int) -> int:
+        return number
+
+    @app.task
+    async def task(ctx: Context) -> None:
+        await other(1)
+        await ctx.sleep(10, key="nap")
+        ctx.logger.info("after sleep")
+
+    async with TestApp(app, always_replay=True):
+        handle = await task.enqueue()
+        await handle.result()
+        caplog.clear()
+        forked = await handle.fork(from_activity="=nap")
+        await forked.result()
+    assert lines(caplog, "perdure.task.task") == ["after sleep"]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import pytest
 
-from perdure import Context, ExecutionFailedError, Perdure
+from perdure import BlockingContext, Context, ExecutionFailedError, Perdure, Retry
 from perdure.testing import TestApp
 
 
@@ -113,3 +114,63 @@ async def test_a_failure_is_final_for_its_attempt_here_too(app: Perdure) -> None
     async with TestApp(app):
         await task.run()
     assert len(calls) == 2
+
+
+@pytest.mark.parametrize("retries", [2, Retry(2, delay=5)])
+async def test_retries_of_an_activity_beat_those_declared(app: Perdure, retries: Any) -> None:
+    calls: list[int] = []
+
+    @app.activity(retries=1)
+    async def act() -> int:
+        calls.append(1)
+        if len(calls) < 3:
+            raise OSError("again")
+        return len(calls)
+
+    @app.task(retries=0)
+    async def task(ctx: Context) -> int:
+        return await ctx.record(act, retries=retries)
+
+    async with TestApp(app):
+        assert await task.run() == 3
+
+
+async def test_without_retries_an_activity_keeps_its_own(app: Perdure) -> None:
+    calls: list[int] = []
+
+    @app.activity(retries=1)
+    async def act() -> int:
+        calls.append(1)
+        if len(calls) < 2:
+            raise OSError("again")
+        return len(calls)
+
+    @app.task(retries=0)
+    async def task(ctx: Context) -> int:
+        return await ctx.record(act, key="k")
+
+    async with TestApp(app):
+        assert await task.run() == 2
+
+
+async def test_a_plain_function_runs_in_a_thread_a_coroutine_on_the_loop(app: Perdure) -> None:
+    def plain() -> int:
+        return threading.get_ident()
+
+    async def slow() -> int:
+        return threading.get_ident()
+
+    @app.task
+    async def task(ctx: Context) -> list[int]:
+        return [await ctx.record(each, key=str(n)) for n, each in enumerate([plain, slow, lambda: slow()])]
+
+    @app.task
+    def blocking(ctx: BlockingContext) -> list[int]:
+        return [ctx.record(each, key=str(n)) for n, each in enumerate([plain, slow, lambda: slow()])]
+
+    here = threading.get_ident()
+    async with TestApp(app):
+        for each in (task, blocking):
+            first, second, third = await each.run()
+            assert first != here
+            assert second == third == here

@@ -64,6 +64,24 @@ async def test_a_tasks_own_retention() -> None:
         assert [execution.task_name for execution in await app.search("")] == ["long"]
 
 
+@pytest.mark.parametrize("app_keeps", [0, 1])
+async def test_a_tasks_own_retention_may_be_longer_than_the_apps(app_keeps: int) -> None:
+    app = Perdure("memory://", retention=app_keeps * DAY)
+
+    @app.task(retention=5 * DAY)
+    async def long() -> None: ...
+
+    @app.task
+    async def short() -> None: ...
+
+    async with TestApp(app) as t:
+        await t.app.enqueue_many([long.call(), short.call()])
+        await t.advance(days=4)
+        assert [execution.task_name for execution in await app.search("")] == ["long"]
+        await t.advance(days=2)
+        assert await app.count() == 0
+
+
 async def test_ids_and_keys_are_free_again_after_retention() -> None:
     app = Perdure("memory://", retention=DAY)
     ran: list[int] = []

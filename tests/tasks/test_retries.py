@@ -330,3 +330,35 @@ async def test_an_error_in_a_task_group_is_retried_and_tells_what_is_in_it(app: 
     assert execution.attempt == 1
     assert execution.failure is not None
     assert "no 1" in execution.failure.message
+
+
+async def test_a_number_of_retries_keeps_the_shape_that_the_task_declares(app: Perdure) -> None:
+    tries, holder = Tries(), list[TestApp]()
+
+    @app.task(retries=Retry(1, delay=100, max_delay=1000, **STEADY))
+    async def task(ctx: Context) -> None:
+        tries.note(holder[0], ctx)
+        raise OSError("no")
+
+    async with TestApp(app) as t:
+        holder.append(t)
+        await (await task.options(retries=3).enqueue()).wait()
+        assert tries.gaps == [100, 100, 100]
+        tries.moments.clear()
+        await (await task.options(retries=Retry(1, delay=7, **STEADY)).options(retries=2).enqueue()).wait()
+        assert tries.gaps == [7, 7]
+
+
+async def test_a_number_of_retries_keeps_the_shape_that_the_app_declares() -> None:
+    tries, holder = Tries(), list[TestApp]()
+    app = Perdure("memory://", retries=Retry(1, delay=100, max_delay=1000, **STEADY))
+
+    @app.task
+    async def task(ctx: Context) -> None:
+        tries.note(holder[0], ctx)
+        raise OSError("no")
+
+    async with TestApp(app) as t:
+        holder.append(t)
+        await (await task.options(retries=2).enqueue()).wait()
+    assert tries.gaps == [100, 100]

@@ -309,3 +309,26 @@ async def test_attempt_inside_an_activity_is_the_tasks(app: Perdure) -> None:
 
     async with TestApp(app):
         assert await task.run() == 1
+
+
+@pytest.mark.parametrize(
+    ("policy", "attempts"),
+    [
+        (Retry(2, retry_on=ConnectionError), 1),
+        (Retry(2, give_up_on=TimeoutError), 1),
+        (Retry(2, retry_on=TimeoutError), 3),
+        (Retry(2, give_up_on=ConnectionError), 3),
+    ],
+)
+async def test_a_policy_judges_a_time_out_as_a_timeout_error(app: Perdure, policy: Retry, attempts: int) -> None:
+    ran: list[int] = []
+
+    @app.task(timeout=10, retries=policy)
+    async def task(ctx: Context) -> None:
+        ran.append(ctx.attempt)
+        await nap(100)
+
+    async with TestApp(app):
+        execution = await (await task.enqueue()).wait()
+    assert execution.status == "timed_out"
+    assert len(ran) == attempts

@@ -283,3 +283,47 @@ async def test_a_def_body_is_unwound_in_its_thread(app: Perdure) -> None:
     async with TestApp(app):
         assert await task.run() == "done"
     assert events == [True, "again", False]
+
+
+async def test_verbs_that_answer_at_once_refuse_too(app: Perdure) -> None:
+    seen: list[str] = []
+
+    @app.task
+    async def task(ctx: Context) -> str:
+        try:
+            await ctx.sleep(100)
+        finally:
+            if ctx.suspending:
+                for verb in (ctx.now, ctx.uuid, ctx.random):
+                    try:
+                        verb()
+                    except BaseException as error:
+                        seen.append(type(error).__name__)
+        return "done"
+
+    async with TestApp(app, always_replay=True):
+        assert await task.run() == "done"
+    assert seen == ["CancelledError"] * 3
+
+
+async def test_verbs_that_answer_at_once_refuse_in_a_def_body_too(app: Perdure) -> None:
+    seen: list[str] = []
+
+    @app.task
+    def task(ctx: BlockingContext) -> str:
+        try:
+            ctx.sleep(100)
+        finally:
+            if ctx.suspending:
+                for verb in (ctx.now, ctx.uuid, ctx.random):
+                    try:
+                        verb()
+                    except Exception:
+                        seen.append("seen by except Exception")
+                    except BaseException as error:
+                        seen.append(type(error).__name__)
+        return f"{ctx.uuid()}{ctx.random()}"
+
+    async with TestApp(app):
+        assert len(await task.run()) > 36
+    assert seen == ["Unwound"] * 3

@@ -288,3 +288,53 @@ async def test_a_result_that_does_not_fit_its_hint_fails_without_retry(app: Perd
         with pytest.raises(ExecutionFailedError, match="result of task task"):
             await task.run()
     assert len(seen) == 1
+
+
+MISSING: Any = object()
+
+
+@pytest.mark.parametrize("checked", [False, True])
+async def test_a_default_passes_as_it_is_whatever_its_hint_says(app: Perdure, seen: list[Any], checked: bool) -> None:
+    def same(a: int, b: int = None, c: Item = MISSING, d: float = 1) -> Any:  # type: ignore[assignment]  # noqa: RUF013
+        return a, b, c, d
+
+    @app.task(validate=same if checked else lambda a, b, c, d: (a, b, c, d))
+    async def other(a: int, b: int = None, c: Item = MISSING, d: float = 1) -> None:  # type: ignore[assignment]  # noqa: RUF013
+        seen.append((a, b, c, d))
+
+    @app.task
+    async def task() -> None:
+        await other(1)
+        await other(1, b=2, d=3)
+
+    async with TestApp(app):
+        await other.run(1)
+        await task.run()
+        handle = await other.enqueue(1)
+        await handle.result()
+        assert (await handle.execution()).input == {"a": 1, "d": 1.0}
+        for wrong in ({"b": "x"}, {"c": None}):
+            with pytest.raises(InvalidInputError):
+                await other.enqueue(1, **wrong)
+    assert seen == [(1, None, MISSING, 1.0), (1, None, MISSING, 1.0), (1, 2, MISSING, 3.0), (1, None, MISSING, 1.0)]
+
+
+async def test_a_default_of_an_activity_passes_as_it_is_too(app: Perdure, seen: list[Any]) -> None:
+    app = Perdure("memory://", queues=["default", "other"])
+
+    @app.activity(queue="other")
+    async def elsewhere(a: int, b: int = None) -> None:  # type: ignore[assignment]  # noqa: RUF013
+        seen.append((a, b))
+
+    @app.activity
+    async def here(a: int, b: int = None) -> None:  # type: ignore[assignment]  # noqa: RUF013
+        seen.append((a, b))
+
+    @app.task(retries=0)
+    async def task() -> None:
+        await elsewhere(1)
+        await here(1)
+
+    async with TestApp(app):
+        await task.run()
+    assert seen == [(1, None), (1, None)]

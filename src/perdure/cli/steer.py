@@ -91,9 +91,9 @@ async def _forgotten(app: Perdure, execution_id: str, name: str, dry_run: bool) 
         )
     if dry_run:
         return f"would forget {plural(count, 'entry', 'entries')} and go on"
+    forgotten = await app.client.forget(execution_id, name)  # first: once it is retried, a worker may read its journal
     if (await handle.status()) in SETTLED:
         await handle.retry()
-    forgotten = await app.client.forget(execution_id, name)
     return f"forgot {plural(forgotten, 'entry', 'entries')} of {name}; it goes on"
 
 

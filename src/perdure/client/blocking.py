@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import warnings
 from collections.abc import Sequence
 from typing import Any, Literal, Protocol, TypeVar
 
@@ -33,6 +34,21 @@ class LoopThread:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
+
+
+_warned = False
+
+
+def warn_of_running_loop() -> None:
+    """Warns, once, whoever enters `with app` where an event loop runs: it stands still meanwhile."""
+    global _warned
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return
+    if not _warned:
+        _warned = True
+        warnings.warn("`with app` blocks the event loop that runs here; use `async with app:`", stacklevel=4)
 
 
 class Verbs(Protocol):

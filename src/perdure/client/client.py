@@ -9,7 +9,8 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any, Literal, TypeVar, cast
 
-from perdure.client.snapshots import NATURAL, decoded, entries_of, execution_of, stats_of, worker_of
+from perdure.client.forking import copied, deadline_at, fork_of, replaced
+from perdure.client.snapshots import decoded, entries_of, execution_of, stats_of, worker_of
 from perdure.client.waiting import Waiters
 from perdure.clock import Clock, Timeout
 from perdure.codec import Payloads, decode_failure
@@ -22,7 +23,6 @@ from perdure.errors import (
     ConfigurationError,
     ExecutionNotFoundError,
     IdempotencyConflictError,
-    InvalidInputError,
     InvalidQueryError,
     PayloadTooLargeError,
 )
@@ -30,7 +30,7 @@ from perdure.ids import Ids
 from perdure.model.execution import Event, Execution, JournalEntry, Page, Stats, WorkerInfo
 from perdure.model.policy import Sizes
 from perdure.model.query import parse
-from perdure.model.records import MEMO, Conflict, Enqueued, Entry, JournalView, NewExecution, NewSignal, Row
+from perdure.model.records import Conflict, Enqueued, JournalView, NewExecution, NewSignal, Row
 from perdure.model.status import SETTLED, UNSUCCESSFUL
 from perdure.storage.store import Ending, Store
 
@@ -76,9 +76,11 @@ class Client:
 
     async def store_executions(self, specs: Sequence[NewExecution]) -> list[Enqueued | Conflict]:
         """Stores executions in one transaction; some may be leased to this process's worker at once."""
+        if not specs:
+            return []
         leased = [self.hand_off(spec) for spec in specs]
         try:
-            answers = await self._put_all(leased)
+            answers = cast("list[Enqueued | Conflict]", await self.store.ask("enqueue", leased))
         except BaseException:
             for spec in leased:
                 self.handed(spec, False)
@@ -86,33 +88,6 @@ class Client:
         for spec, answer in zip(leased, answers, strict=True):
             self.waiters.forget(spec.id)  # an id may have been used, and pruned, before
             self.handed(spec, isinstance(answer, Enqueued) and answer.leased and answer.created)
-        return answers
-
-    async def _put_all(self, specs: Sequence[NewExecution]) -> list[Enqueued | Conflict]:
-        """One future for all; every spec is put in this tick, so all share one transaction."""
-        if not specs:
-            return []
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[None] = loop.create_future()
-        answers: list[Any] = [None] * len(specs)
-        left = len(specs)
-
-        def done(index: int) -> Callable[[Any], None]:
-            def take(answer: Any) -> None:
-                nonlocal left
-                answers[index] = answer
-                left -= 1
-                if left == 0 and not future.done():
-                    future.set_result(None)
-
-            return take
-
-        for index, spec in enumerate(specs):
-            self.store.put("enqueue", spec, done(index))
-        await asyncio.shield(future)
-        for answer in answers:
-            if isinstance(answer, BaseException):
-                raise answer
         return answers
 
     def _stored(self, answer: Enqueued | Conflict, call: Call[Any]) -> str:
@@ -180,7 +155,7 @@ class Client:
         await self.row(execution_id)
         ids = [child.id for child in (await self._view(execution_id)).children]
         rows = await self.store.read(lambda storage: storage.get(ids)) if ids else []
-        return sorted((self._snapshot(row) for row in rows if row is not None), key=lambda each: each.created_at)
+        return [self._snapshot(row) for row in rows if row is not None]
 
     async def watch(self, handle: Handle[R]) -> AsyncIterator[Event]:
         """An event at once and with each change, the last one when it is settled."""
@@ -231,11 +206,10 @@ class Client:
             raise ConfigurationError(
                 f"execution {execution_id} is {before.status}; only a failed, timed out or cancelled one is retried"
             )
-        self.waiters.forget(execution_id)
         await self.store.ask("retry", execution_id)
 
     async def forget(self, execution_id: str, name: str) -> int:
-        """Drops the entries named `name` of an open execution; answers how many."""
+        """Drops the entries named `name` of an execution that did not complete; answers how many."""
         await self.row(execution_id)
         return cast("list[int]", await self.store.ask("forget", ([execution_id], name)))[0]
 
@@ -243,13 +217,12 @@ class Client:
         """Starts a copy with what was recorded before an entry."""
         row, view = await self.row(handle.id), await self._view(handle.id)
         task = handle.task or self.directory.task(row.task_name)
+        entries = () if from_activity is None else copied(view, from_activity, handle.id)
+        text = row.input
+        if arguments is not None:
+            text = self.payloads.wrap(await replaced(task, row.task_name, arguments, self.sizes))
         now = self.clock.now()
-        text = row.input if arguments is None else self.payloads.wrap(_replaced(task, arguments))
-        spec = NewExecution(
-            id=self.ids.new(now), task_name=row.task_name, input=text, queue=row.queue, priority=row.priority,
-            options=row.options, version=row.version, tags=row.tags, trace=row.trace, max_crashes=row.max_crashes,
-            retention=row.retention, entries=_copied(view, from_activity, handle.id),
-        )  # fmt: skip
+        spec = fork_of(row, self.ids.new(now), text, entries, deadline_at(row, task, now))
         await self.store_executions([spec])
         return Handle(spec.id, task, self)
 
@@ -317,37 +290,3 @@ def _nobody(spec: NewExecution, stored: bool) -> None:
 def _identity(entry: JournalEntry) -> tuple[str, str | None, str]:
     """What makes an entry one and the same, however it stands."""
     return entry.key, entry.attempt, "child" if entry.kind == "child" else entry.outcome
-
-
-def _replaced(task: Task[..., Any] | None, arguments: object) -> str:
-    """A fork's new input, checked against the task's signature where it is known here."""
-    given = cast("dict[str, object]", arguments) if isinstance(arguments, dict) else None
-    if task is None:
-        if given is None:
-            raise InvalidInputError(
-                "the task is not declared here: give the fork's input as a dict of arguments by name"
-            )
-        return NATURAL.encode(given)
-    signature = task.signature
-    if given is not None and set(given) <= set(signature.names):
-        bound = signature.bind((), given)
-    else:
-        bound = signature.bind((cast("object", arguments),), {})
-    return signature.encode(signature.checked(bound))
-
-
-def _copied(view: JournalView, upto: str | None, execution_id: str) -> tuple[Entry, ...]:
-    """The memoised entries (children that completed among them) that stand before the entry named by key or name."""
-    if upto is None:
-        return ()
-    entries = [entry for entry in view.entries if entry.scope == MEMO]
-    completed = [child for child in view.children if child.status == "completed"]
-    entries += [
-        Entry(child.slot, MEMO, 0, "child", child.task_name, child.result, None, None, child.created_at)
-        for child in completed
-    ]
-    entries.sort(key=lambda entry: (entry.started_at or entry.recorded_at, entry.position))
-    for index, entry in enumerate(entries):
-        if upto in (entry.key, entry.name):
-            return tuple(entries[:index])
-    raise ConfigurationError(f"execution {execution_id} has no recorded entry {upto!r}; `perdure show` lists its keys")

@@ -35,18 +35,14 @@ class Waiters:
         self._context = contextvars.copy_context()
         self._tasks: set[asyncio.Task[None]] = set()
 
-    async def ending(self, execution_id: str, *, here: bool = False) -> Ending:
-        """How the execution ended, once it has. `here`: it runs in this process, so nothing need be read at first.
-        Raises `ExecutionNotFoundError`."""
+    async def ending(self, execution_id: str) -> Ending:
+        """How the execution ended, once it has. Raises `ExecutionNotFoundError`."""
         known = self._recent.get(execution_id)
         if known is not None:
             return known
         future: asyncio.Future[Ending] = self._loop.create_future()
         self._waiting.setdefault(execution_id, set()).add(future)
-        if here:
-            self._later()
-        else:
-            self._read_soon()
+        self._read_soon()
         try:
             return await future
         finally:
@@ -57,7 +53,7 @@ class Waiters:
                     del self._waiting[execution_id]
 
     def forget(self, execution_id: str) -> None:
-        """What is remembered no longer holds (a retry)."""
+        """What is remembered of another execution of that id no longer holds."""
         self._recent.pop(execution_id, None)
 
     def close(self) -> None:

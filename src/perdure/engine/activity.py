@@ -20,11 +20,9 @@ from perdure.codec import decode_failure as read_failure
 from perdure.engine.journal import STARTED, activity_key
 from perdure.engine.scope import current
 from perdure.errors import (
-    ConfigurationError,
     Failure,
     JournalDriftError,
     LeaseLostError,
-    NotSerializableError,
     PayloadTooLargeError,
 )
 from perdure.model.policy import Retry
@@ -104,7 +102,7 @@ async def _fly(verbs: Verbs, plan: Plan) -> Any:
     verbs.flights[plan.key] = None  # a future, once somebody waits
     driver.busy += 1
     try:
-        if not driver.outbox.empty:
+        if driver.outbox.pressing:
             await driver.flushed()
         return await _run(verbs, plan)
     finally:
@@ -209,12 +207,11 @@ async def _invoke(
 
 
 async def call_plain(verbs: Verbs, function: Callable[..., Any], args: tuple[object, ...]) -> Any:
-    """Runs any callable for `ctx.record`: a coroutine function here, a plain one in a thread when the body is `async`."""
+    """Runs any callable for `ctx.record`: a coroutine function here, anything else in a thread, since it may block. A
+    coroutine that it answers (a lambda's, say) is awaited here."""
     if inspect.iscoroutinefunction(function):
         return await function(*args)
-    if verbs.driver.blocking:
-        return await verbs.host.in_thread(lambda: function(*args), body=False)
-    answer = function(*args)
+    answer = await verbs.host.in_thread(lambda: function(*args), body=False)
     return await answer if asyncio.iscoroutine(answer) else answer
 
 
@@ -231,4 +228,4 @@ def _check_size(verbs: Verbs, plan: Plan, text: str) -> None:
         raise PayloadTooLargeError(f"the result of activity {plan.name} has over {limit} bytes; see Sizes(result=...)")
 
 
-__all__ = ["ConfigurationError", "NotSerializableError", "Plan", "call_plain", "perform", "plan_activity", "timeout_of"]
+__all__ = ["Plan", "call_plain", "perform", "plan_activity", "timeout_of"]

@@ -27,7 +27,7 @@ from perdure.engine.scope import make_task
 from perdure.engine.signal import Signal
 from perdure.engine.task import Call
 from perdure.errors import AppClosedError, ConfigurationError, Failure
-from perdure.model.execution import Event, Execution, JournalEntry, moment
+from perdure.model.execution import Event, Execution, JournalEntry
 from perdure.model.policy import Retry
 from perdure.model.status import Status
 
@@ -238,28 +238,35 @@ class BlockingContext(About):
     @overload
     def record(
         self, function: Callable[[Unpack[Ts]], Awaitable[R]], *args: *Ts, key: str | None = None,
-        retries: int | Retry = 0,
+        retries: int | Retry | None = None,
     ) -> R: ...  # fmt: skip
     @overload
     def record(
-        self, function: Callable[[Unpack[Ts]], R], *args: *Ts, key: str | None = None, retries: int | Retry = 0
-    ) -> R: ...
-    def record(self, function: Callable[..., Any], *args: Any, key: str | None = None, retries: int | Retry = 0) -> Any:
+        self, function: Callable[[Unpack[Ts]], R], *args: *Ts, key: str | None = None,
+        retries: int | Retry | None = None,
+    ) -> R: ...  # fmt: skip
+    def record(
+        self, function: Callable[..., Any], *args: Any, key: str | None = None, retries: int | Retry | None = None
+    ) -> Any:
         """As `Context.record`; also runs an `async def` activity or function."""
         return self._portal.run(record(self._verbs, function, args, key, retries))
 
     def now(self, *, key: str | None = None) -> datetime:
         """As `Context.now`."""
-
-        async def ask() -> int:
-            return waiting.now(self._verbs, key)
-
-        return moment(self._portal.run(ask()))
+        return self._ask(lambda context: context.now(key=key))
 
     def uuid(self, *, key: str | None = None) -> UUID:
         """As `Context.uuid`."""
-        return Context(self._verbs).uuid(key=key)
+        return self._ask(lambda context: context.uuid(key=key))
 
     def random(self, *, key: str | None = None) -> float:
         """As `Context.random`."""
-        return Context(self._verbs).random(key=key)
+        return self._ask(lambda context: context.random(key=key))
+
+    def _ask(self, verb: Callable[[Context], R]) -> R:
+        """A verb that answers at once, asked on the loop: there it ends this body as others do."""
+
+        async def asked() -> R:
+            return verb(Context(self._verbs))
+
+        return self._portal.run(asked())

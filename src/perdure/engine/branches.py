@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from asyncio import taskgroups, tasks
 from collections.abc import Callable, Collection
-from typing import Any
+from typing import Any, Final
+
+JOINING: Final = frozenset({
+    (taskgroups.__file__, "__aexit__"), (tasks.__file__, "_wait"), (tasks.__file__, "_wait_for_one"),
+})  # fmt: skip
+"""Where asyncio's own coroutines stand while they wait for tasks, and for nothing else: file and name of their code."""
 
 
 class Branches:
@@ -24,12 +30,30 @@ class Branches:
         for task in tuple(self._paths):
             task.cancel()
 
-    def await_other_than(self, waiting: Collection[asyncio.Task[Any] | None]) -> bool:
-        """Whether a branch without branches of its own awaits something that is not durable (plain I/O)."""
+    def await_other_than(self, root: asyncio.Task[Any] | None, waiting: Collection[asyncio.Task[Any] | None]) -> bool:
+        """Whether a task awaits something that is neither durable nor a branch of its own: plain I/O."""
         paths = {task: path for task, path in self._paths.items() if not task.done()}
-        inner = [task for task, path in paths.items() if any(p.startswith(path + ".") for p in paths.values())]
-        return any(task not in waiting and task not in inner for task in paths)
+        for task, path in paths.items():
+            if task in waiting:
+                continue
+            inner = any(other.startswith(path + ".") for other in paths.values())
+            if not inner or not _joins(task):
+                return True
+        return root is not None and root not in waiting and not (paths and _joins(root))
 
     def _done(self, task: asyncio.Task[Any]) -> None:
         self._paths.pop(task, None)
         self._ended()
+
+
+def _joins(task: asyncio.Task[Any]) -> bool:
+    """Whether a task that has branches awaits them, as far as can be told. Where it cannot, what it awaits counts as I/O:
+    then a body stays in memory for longer, and nothing else comes of it."""
+    awaited: object = getattr(task, "_fut_waiter", None)
+    if isinstance(awaited, asyncio.Task) or type(awaited).__name__ == "_GatheringFuture":
+        return True
+    coroutine: Any = task.get_coro()
+    while (inner := getattr(coroutine, "cr_await", None)) is not None and hasattr(inner, "cr_code"):
+        coroutine = inner
+    code = getattr(coroutine, "cr_code", None)
+    return code is not None and (code.co_filename, code.co_name) in JOINING

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from perdure.codec import DecodeError, decode_failure
 from perdure.engine.journal import Branch
+from perdure.engine.scope import current
 from perdure.engine.specification import specify
 from perdure.engine.waits import OpenWait
 from perdure.errors import (
@@ -55,10 +56,26 @@ async def spawn(verbs: Verbs, call: Call[Any], slot: str) -> Child:
     await driver.ready()
     child = met_child(verbs, call, slot)
     if child is None:
-        prepared = await call.prepared()
-        child = met_child(verbs, call, slot) or start_child(verbs, prepared, slot)  # another branch was quicker
+        checked = await prepared(verbs, call)
+        child = met_child(verbs, call, slot) or start_child(verbs, checked, slot)  # another branch was quicker
         await driver.flushed()
     return driver.ledger.child(slot) or child
+
+
+async def prepared(verbs: Verbs, call: Call[Any]) -> Call[Any]:
+    """As `Call.prepared`. A `validate` is no part of the body: it runs as the body of an activity does, so that the pass is
+    not suspended meanwhile, and its tasks are no branches. Returns while the lease is held."""
+    if call.task.settings.validate is None:
+        return await call.prepared()
+    driver, token = verbs.driver, current.set(verbs.activity_scope(f"{call.task.name}.validate", 0))
+    driver.busy += 1
+    try:
+        checked = await call.prepared()
+    finally:
+        current.reset(token)
+        driver.idle()
+    await driver.ready()
+    return checked
 
 
 def met_child(verbs: Verbs, call: Call[Any], slot: str) -> Child | None:
@@ -68,6 +85,7 @@ def met_child(verbs: Verbs, call: Call[Any], slot: str) -> Child | None:
         forked = driver.ledger.memos[slot]
         if forked.kind != "child":
             raise verbs.drifted(f"task {call.task.name} meets key {slot!r}, which a {forked.kind} recorded")
+        verbs.met(slot)
         return Child(slot, slot, 0, call.task.name, "completed", False, forked.value, None, forked.recorded_at)
     known = driver.ledger.child(slot)
     if known is None or known.stale:
@@ -148,8 +166,8 @@ async def enqueue_independent(verbs: Verbs, calls: Sequence[Call[Any]]) -> list[
             ids[key] = cast("str", json.loads(cast("str", entry.value)))
             continue
         execution_id = call.options.id or derived(driver.claim.id, key)
-        prepared = await call.prepared()
-        spec = specify(prepared, execution_id, verbs.host.clock.now(), verbs.host.sizes, verbs.host.payloads,
+        checked = await prepared(verbs, call)
+        spec = specify(checked, execution_id, verbs.host.clock.now(), verbs.host.sizes, verbs.host.payloads,
                        trace=driver.claim.trace, resent=True)  # fmt: skip
         fresh.append((key, spec))
     if fresh:

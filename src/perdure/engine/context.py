@@ -27,7 +27,7 @@ from perdure.engine.options import checked_name
 from perdure.engine.scope import current
 from perdure.engine.signal import Signal
 from perdure.engine.task import Activity, AsyncActivity, Call, Task
-from perdure.errors import ConfigurationError, Failure, NotInExecutionError
+from perdure.errors import ConfigurationError, Failure, JournalDriftError, NotInExecutionError
 from perdure.ids import derived_random
 from perdure.model.execution import moment
 from perdure.model.policy import Retry, retry_policy
@@ -65,8 +65,10 @@ class About:
 
     @property
     def previous_failure(self) -> Failure | None:
-        """How the attempt before this one ended."""
-        return decode_failure(self._claim.failure) if self._claim.failure and self._claim.attempt else None
+        """How the attempt before this one ended; `None` in the first, and where since then a journal that did not fit
+        the code was shown in its place."""
+        failure = decode_failure(self._claim.failure) if self._claim.failure and self._claim.attempt else None
+        return None if failure is None or failure.type == JournalDriftError.__name__ else failure
 
     @property
     def root(self) -> str:
@@ -171,16 +173,18 @@ class Context(About):
     @overload
     async def record(
         self, function: Callable[[Unpack[Ts]], Awaitable[R]], *args: *Ts, key: str | None = None,
-        retries: int | Retry = 0,
+        retries: int | Retry | None = None,
     ) -> R: ...  # fmt: skip
     @overload
     async def record(
-        self, function: Callable[[Unpack[Ts]], R], *args: *Ts, key: str | None = None, retries: int | Retry = 0
-    ) -> R: ...
+        self, function: Callable[[Unpack[Ts]], R], *args: *Ts, key: str | None = None,
+        retries: int | Retry | None = None,
+    ) -> R: ...  # fmt: skip
     async def record(
-        self, function: Callable[..., Any], *args: Any, key: str | None = None, retries: int | Retry = 0
+        self, function: Callable[..., Any], *args: Any, key: str | None = None, retries: int | Retry | None = None
     ) -> Any:
-        """The result of any callable, recorded: run once per arguments (or per `key`), answered from then on."""
+        """The result of any callable, recorded: run once per arguments (or per `key`), answered from then on. A plain
+        function runs in a thread. `retries` are none by default, and an activity's own."""
         return await record(self._verbs, function, args, key, retries)
 
     def now(self, *, key: str | None = None) -> datetime:
@@ -189,22 +193,29 @@ class Context(About):
 
     def uuid(self, *, key: str | None = None) -> UUID:
         """A UUID, the same in every pass and later attempt."""
+        self._verbs.ready_now()
         source = derived_random(self._claim.id, self._verbs.key("uuid", key))
         return UUID(int=source.getrandbits(128), version=4)
 
     def random(self, *, key: str | None = None) -> float:
         """A number in [0, 1), the same in every pass and later attempt."""
+        self._verbs.ready_now()
         return derived_random(self._claim.id, self._verbs.key("random", key)).random()
 
 
 async def record(
-    verbs: Verbs, function: Callable[..., Any], args: tuple[Any, ...], key: str | None, retries: int | Retry
+    verbs: Verbs, function: Callable[..., Any], args: tuple[Any, ...], key: str | None, retries: int | Retry | None
 ) -> Any:
-    """`ctx.record`: an activity keeps its own name and options; any other callable is recorded under its name."""
+    """`ctx.record`: an activity keeps its own name, and its options but those given here; any other callable is recorded
+    under its name."""
     await verbs.ready()
     if isinstance(function, Activity):
-        changed = cast("AsyncActivity[..., Any]", function)
-        return await verbs.activity(changed.options(key=key) if key else changed, args, {})
+        activity = cast("AsyncActivity[..., Any]", function)
+        if key is not None:
+            activity = activity.options(key=key)
+        if retries is not None:
+            activity = activity.options(retries=retries)
+        return await verbs.activity(activity, args, {})
     name, key = getattr(function, "__qualname__", type(function).__name__), verbs.own_key("record", key)
     policy = retry_policy(retries, Retry.none(), f"record {name} retries")
     digest = "" if key else argument_digest({str(index): argument for index, argument in enumerate(args)})

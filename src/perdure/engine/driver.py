@@ -32,6 +32,8 @@ from perdure.model.records import Claim, Committed, Entry, JournalView, Outcome,
 Phase = Literal["running", "suspending", "lingering", "unwinding", "ending", "gone"]
 UNWIND_BOUND: Final = 5.0
 HOPS: Final = 3
+LOOK: Final = 0.05
+"""Seconds between two looks whether a branch of a body in memory still awaits plain I/O."""
 
 logger = logging.getLogger("perdure")
 
@@ -78,10 +80,12 @@ class Driver:
         """Takes over the body's root task."""
         self.root = root
         root.add_done_callback(self._body_ended)
+        self._arm_deadline()
+
+    def _arm_deadline(self) -> None:
         if self.claim.deadline_at is not None:
-            self.timers.arm(
-                "deadline", (self.claim.deadline_at - self.host.clock.now()) / 1000, lambda: self._time_out("deadline")
-            )
+            left = (self.claim.deadline_at - self.host.clock.now()) / 1000
+            self.timers.arm("deadline", left, lambda: self._time_out("deadline"))
 
     def set_timeout(self, timeout: float | None) -> None:
         """The running time that this pass may take; waiting does not count."""
@@ -106,9 +110,9 @@ class Driver:
 
     # -- what the body records ----------------------------------------------------------------------------------------
 
-    def write(self, entry: Entry) -> None:
+    def write(self, entry: Entry, *, relaxed: bool = False) -> None:
         """Records an entry with the next batch."""
-        self.outbox.add(entry)
+        self.outbox.add(entry, relaxed=relaxed)
         self.mark_dirty()
 
     async def flushed(self) -> None:
@@ -197,11 +201,9 @@ class Driver:
         if self._hops > 0:
             self.loop.call_soon(self._look)
             return
-        if self.phase != "running" or self.busy or not self._waits or self._waits.any_answered:
-            return
-        if self.root is None or self.root.done() or self.cancel_reason is not None or self.timed_out is not None:
-            return
-        self._suspend(self._waits)
+        over = self.root is None or self.root.done() or self.cancel_reason is not None or self.timed_out is not None
+        if self.phase == "running" and not over and not self.busy and self._waits and not self._waits.any_answered:
+            self._suspend(self._waits)
 
     def _suspend(self, waits: OpenWaits) -> None:
         self.phase = "suspending"
@@ -222,26 +224,22 @@ class Driver:
 
     def _linger(self) -> None:
         """The execution waits; its body stays a short while, for a cheap wake-up."""
-        self.phase = "lingering"
-        worthwhile = self.host.suspended(self) and not self.blocking and not self._sleeps_long()
-        if not worthwhile and not self._resumed:
+        self.phase, until = "lingering", self.host.clock.now() + round(self.host.linger * 1000)
+        if not self.host.suspended(self):
             self.unwind()
         elif self._resumed:
             self._claim_back()
+        elif self.blocking or self.host.linger <= 0 or self._waits is None or self._waits.only_timers_after(until):
+            self._lingered()
         else:
             self.timers.arm("linger", self.host.linger, self._lingered)
 
-    def _sleeps_long(self) -> bool:
-        """Whether only timers that end after the body's time in memory could wake it."""
-        until = self.host.clock.now() + round(self.host.linger * 1000)
-        return self._waits is not None and self._waits.only_timers_after(until) and not self._awaits_other
-
     @property
     def _awaits_other(self) -> bool:
-        """Whether a branch awaits plain I/O."""
-        if self._branches is None:
+        """Whether a branch awaits plain I/O; a `def` body awaits nothing."""
+        if self._branches is None or self.blocking:
             return False
-        return self._branches.await_other_than(self._waits.tasks if self._waits else ())
+        return self._branches.await_other_than(self.root, self._waits.tasks if self._waits else ())
 
     # -- going on -----------------------------------------------------------------------------------------------------
 
@@ -259,6 +257,7 @@ class Driver:
         self._pass_began = self.host.clock.now()
         self.timers.disarm("linger")
         self.timers.arm("timeout", self.timeout, lambda: self._time_out("timeout"))
+        self._arm_deadline()
         self.feed(view)
         self._wake_resumed()
         if not self.outbox.empty:
@@ -297,27 +296,27 @@ class Driver:
         self.cancel_reason = reason
         if self.phase == "lingering":
             self.unwind()
-            return
-        self._stop_body(self.host.cancel_grace)
+        else:
+            self._stop_body(self.host.cancel_grace)
 
     def _time_out(self, limit: Literal["timeout", "deadline"]) -> None:
         if self.phase == "running" and self.timed_out is None and self.root is not None:
             self.timed_out = limit
+            if self.blocking:
+                self.root.cancel()
             self._stop_body(self.host.cancel_grace)
-            self.root.cancel()
 
     def _stop_body(self, bound: float) -> None:
         """Makes the body meet its end: an async one at its current await, a `def` one at its next verb."""
         self.timers.arm("grace", bound, self._abandon)
-        for future in tuple(self.calls) if self.blocking else (self.root,):
-            if future is not None:
-                future.cancel()
+        for future in filter(None, tuple(self.calls) if self.blocking else (self.root,)):
+            future.cancel()
 
     def fail_drift(self, error: JournalDriftError) -> None:
         """Ends the pass because the journal does not fit the code; nothing is consumed."""
         if self.drift is None and not self.unwinding and self.root is not None:
             self.drift = error
-            self.root.cancel()
+            self._end_pass()
 
     def interrupt(self) -> None:
         """Ends the pass for a shutdown: the execution is released and due at once."""
@@ -346,7 +345,7 @@ class Driver:
 
     def _lingered(self) -> None:
         if self._awaits_other:
-            self.timers.arm("linger", self.host.linger, self._lingered)
+            self.timers.arm("linger", max(self.host.linger, LOOK), self._lingered)
         else:
             self.unwind()
 
@@ -377,7 +376,8 @@ class Driver:
             self._branches.cancel_all()
         if root.done() and not root.cancelled():
             root.exception()  # what an unwound body raised is of no interest; marks it as seen
-        if self._release is _LOST or (self.phase == "unwinding" and self._release is None):
+        given_up = self.phase == "unwinding" and self._release is None and self.drift is None
+        if self._release is _LOST or given_up:
             self._leave()
             return
         self._send(self._release or self._concluded(self, root))

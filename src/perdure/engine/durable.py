@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from perdure.engine.children import (
@@ -110,24 +111,34 @@ class Durable:
         await self._once(f"signal {execution_id} {name}", act)
 
     async def retry(self, execution_id: str) -> None:
-        """Starts a settled execution again, once."""
+        """Starts a settled execution again, once. Which generation it is in is recorded before, so that after a crash
+        between the retry and its entry it is known to be done, whatever became of it since."""
+        client, handle = self._verbs.host.client, Handle[Any](execution_id, None, self)
+
+        async def ask(_: str) -> int:
+            return (await client.execution(handle)).generation
 
         async def act(_: str) -> None:
-            await self._verbs.host.client.retry(execution_id)
+            if await ask("") == before:
+                await client.retry(execution_id)
 
+        before = await self._once(f"generation {execution_id}", ask)
         await self._once(f"retry {execution_id}", act)
 
-    async def _once(self, what: str, act: Any) -> None:
-        """Does something outside and records that it was done; its id derives from the key, so a resend is harmless."""
+    async def _once(self, what: str, act: Callable[[str], Awaitable[int | None]]) -> object:
+        """Does something outside and records that it was done, with what it answered; its id derives from the key, so a
+        resend is harmless."""
         driver = self._verbs.driver
         await self._verbs.ready()
         key = self._verbs.branch.numbered(what)
-        if self._verbs.recorded(key, "value", what) is not None:
-            return
-        await self._verbs.outside(lambda: act(derived(driver.claim.id, key)))
-        entry = Entry(key, MEMO, driver.ledger.take_position(), "value", what, "true", None, None,
-                      self._verbs.host.clock.now(), None, driver.claim.token)  # fmt: skip
-        await self._verbs.record(entry)
+        entry = self._verbs.recorded(key, "value", what)
+        if entry is None:
+            answer = await self._verbs.outside(lambda: act(derived(driver.claim.id, key)))
+            text = json.dumps(True if answer is None else answer)
+            entry = Entry(key, MEMO, driver.ledger.take_position(), "value", what, text, None, None,
+                          self._verbs.host.clock.now(), None, driver.claim.token)  # fmt: skip
+            await self._verbs.record(entry)
+        return json.loads(cast("str", entry.value))
 
     async def fork(self, handle: Handle[R], from_activity: str | None, arguments: object) -> Handle[R]:
         """Not durable; forking is an operator's verb."""

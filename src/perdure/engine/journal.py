@@ -97,8 +97,8 @@ class Ledger:
             if entry.key not in self.memos:
                 self.memos[entry.key] = entry
                 self.size += 1
-                if entry.kind == "signal" and entry.value is not None:
-                    self.taken[entry.name] += 1
+                if entry.kind == "signal" and entry.value is not None and entry.token > 0:
+                    self.taken[entry.name] += 1  # one copied by a fork was taken from another execution's queue
         elif entry.scope.startswith(STARTED):
             self._started.add((entry.key, entry.scope.removeprefix(STARTED)))
         else:

@@ -11,8 +11,9 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
 from perdure.codec import carried, failure_of
-from perdure.engine.activity import perform, plan_activity
-from perdure.engine.children import child_result, met_child, slot_of, spawn, start_child
+from perdure.engine.activity import plan_activity
+from perdure.engine.children import child_result, met_child, prepared, slot_of, spawn, start_child
+from perdure.engine.scope import current
 from perdure.engine.task import Activity, Call, Task
 from perdure.engine.waits import OpenWait
 from perdure.errors import ConfigurationError, Failure, JournalDriftError, LeaseLostError, MapFailedError
@@ -103,15 +104,13 @@ async def map_items(
         return await _map_children(inside, function, items, outcomes)
     else:
         jobs = [_child_job(inside, function, item) for item in items]
-    await _run_bounded(outcomes, jobs, concurrency or len(jobs))
+    await _run_bounded(inside, outcomes, jobs, concurrency or len(jobs))
     return outcomes.answer()
 
 
 def _activity_job(verbs: Verbs, activity: Activity[..., Any], item: object) -> Job:
     plan = plan_activity(verbs, activity, (item,), {})
-    return lambda: (
-        verbs.activity_planned(activity, plan, (item,), {}) if activity.settings.queue else perform(verbs, plan)
-    )
+    return lambda: verbs.activity_planned(activity, plan, (item,), {})
 
 
 def _child_job(verbs: Verbs, task: Task[..., Any], item: object) -> Job:
@@ -124,8 +123,9 @@ def _child_job(verbs: Verbs, task: Task[..., Any], item: object) -> Job:
     return job
 
 
-async def _run_bounded(outcomes: Outcomes, jobs: list[Job], concurrency: int) -> None:
-    """Runs jobs in order, at most `concurrency` at once; none starts once too many failed."""
+async def _run_bounded(verbs: Verbs, outcomes: Outcomes, jobs: list[Job], concurrency: int) -> None:
+    """Runs jobs in order, at most `concurrency` at once; none starts once too many failed. The tasks that do are made in the
+    map's own branch: how many there are must not shift the branches that the body makes later."""
     queue = iter(enumerate(jobs))
 
     async def runner() -> None:
@@ -134,21 +134,27 @@ async def _run_bounded(outcomes: Outcomes, jobs: list[Job], concurrency: int) ->
                 return
             await outcomes.take(index, job)
 
+    token = current.set(verbs.scope.in_branch(verbs.branch))
     try:
         async with asyncio.TaskGroup() as group:
             for _ in range(min(concurrency, len(jobs))):
                 group.create_task(runner())
     except* Exception as errors:
         raise _first(errors) from None
+    finally:
+        current.reset(token)
 
 
 async def _map_children(verbs: Verbs, task: Task[..., Any], items: Sequence[Any], outcomes: Outcomes) -> list[Any]:
     """Starts all children in one transition and joins them as a whole."""
     calls = [task.call(item) for item in items]
     slots = [slot_of(call, verbs.branch) for call in calls]
-    children: list[Child] = []
-    for call, slot in zip(calls, slots, strict=True):
-        children.append(met_child(verbs, call, slot) or start_child(verbs, await call.prepared(), slot))
+    for index, (call, slot) in enumerate(zip(calls, slots, strict=True)):
+        if met_child(verbs, call, slot) is None:
+            calls[index] = await prepared(verbs, call)
+    children = [
+        met_child(verbs, call, slot) or start_child(verbs, call, slot) for call, slot in zip(calls, slots, strict=True)
+    ]
     await verbs.driver.flushed()
     await _joined(verbs, task.name, [child for child in children if child.slot != child.id])
     for index, child in enumerate(children):

@@ -59,7 +59,7 @@ class ActivityOptions:
 
 @dataclass(frozen=True, slots=True)
 class CallOptions:
-    """Options of one call; `None` leaves the task's own."""
+    """Options of one call; `None` leaves the task's own. `retries` as a number leaves the shape of the task's."""
 
     id: str | None = None
     idempotency_key: str | None = None
@@ -68,7 +68,7 @@ class CallOptions:
     key: str | None = None
     connection: object = None
     queue: str | None = None
-    retries: Retry | None = None
+    retries: Retry | int | None = None
     timeout: float | None = None
     deadline: float | None = None
     start_delay: float | None = None
@@ -77,8 +77,10 @@ class CallOptions:
     def stored(self) -> str | None:
         """What must travel with the execution, as JSON; `None` when nothing must."""
         kept: dict[str, object] = {}
-        if self.retries is not None:
+        if isinstance(self.retries, Retry):
             kept["retries"] = {name: _plain(getattr(self.retries, name)) for name in PLAIN_RETRY}
+        elif self.retries is not None:
+            kept["retries"] = {"max_retries": self.retries}
         if self.timeout is not None:
             kept["timeout"] = self.timeout
         return json.dumps(kept) if kept else None
@@ -170,11 +172,14 @@ def call_options(what: str, before: CallOptions, sizes: Sizes, **settings: Unpac
     """`before` with these options of a call over it. Raises `ConfigurationError` naming the option."""
     checked: dict[str, Any] = dict(settings)
     _known(what, checked, CallOptions)
-    if isinstance(checked.get("retries"), Retry):
-        _storable(what, checked["retries"])
+    given = checked.get("retries")
+    if isinstance(given, Retry):
+        _storable(what, given)
     if callable(checked.get("timeout")):
         raise ConfigurationError(f"{what} timeout of a call must be a number; declare a function on the task")
     _common(what, checked)
+    if given is not None and not isinstance(given, Retry):  # checked by now: a number
+        checked["retries"] = replace(before.retries, max_retries=given) if isinstance(before.retries, Retry) else given
     for name in ("id", "idempotency_key", "key"):
         if name in checked:
             checked[name] = _text(f"{what} {name}", checked[name], sizes.name)
@@ -197,6 +202,13 @@ def checked_aliases(what: str, aliases: object) -> tuple[str, ...]:
     if not isinstance(aliases, tuple | list):
         raise ConfigurationError(f"{what} aliases are {aliases!r}; they must be a list of names")
     return tuple(checked_name(f"{what} alias", alias) for alias in cast("list[object]", aliases))
+
+
+def call_retries(changed: Retry, own: Retry | None) -> Retry | int:
+    """A policy as a call may carry it: as a number where it is the task's own but for that. The rest need not travel, and
+    may hold functions and classes."""
+    number = changed.max_retries
+    return number if own is not None and number is not None and replace(own, max_retries=number) == changed else changed
 
 
 def merged_retry(stored: Mapping[str, Any] | None, own: Retry) -> Retry:

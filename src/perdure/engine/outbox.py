@@ -5,18 +5,22 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from typing import Final
 
 from perdure.engine.ports import Host
 from perdure.model.records import Committed, Enqueued, Entry, NewExecution, Outcome, Transition
+
+MOST_RELAXED: Final = 256
+"""So many relaxed results of one execution may be lost by a crash; then the body waits for them."""
 
 
 class Sent:
     """A transition in flight, and who waits for it."""
 
-    __slots__ = ("transition", "waiters")
+    __slots__ = ("pressing", "transition", "waiters")
 
-    def __init__(self, transition: Transition, waiters: list[asyncio.Future[Committed]]) -> None:
-        self.transition, self.waiters = transition, waiters
+    def __init__(self, transition: Transition, waiters: list[asyncio.Future[Committed]], pressing: bool) -> None:
+        self.transition, self.waiters, self.pressing = transition, waiters, pressing
 
     def resolve(self, answer: Committed) -> None:
         """Tells everyone who waits that it is durable."""
@@ -42,7 +46,7 @@ class Sent:
 class Outbox:
     """Entries, spawns and progress of one execution on their way to the storage."""
 
-    __slots__ = ("_sent", "_waiters", "entries", "progress", "spawns")
+    __slots__ = ("_pressing", "_sent", "_waiters", "entries", "progress", "spawns")
 
     def __init__(self) -> None:
         self.entries: list[Entry] = []
@@ -50,15 +54,24 @@ class Outbox:
         self.progress: str | None = None
         self._waiters: list[asyncio.Future[Committed]] = []
         self._sent: deque[Sent] = deque()
+        self._pressing = False
 
     @property
     def empty(self) -> bool:
         """Whether all that was recorded is durable."""
         return not (self.entries or self.spawns or self._sent)
 
-    def add(self, entry: Entry) -> None:
+    @property
+    def pressing(self) -> bool:
+        """Whether something has to be durable before an activity may act on it: anything but a few relaxed results."""
+        if self._pressing or self.spawns or len(self.entries) >= MOST_RELAXED:
+            return True
+        return bool(self._sent) and any(sent.pressing for sent in self._sent)
+
+    def add(self, entry: Entry, *, relaxed: bool = False) -> None:
         """Takes an entry."""
         self.entries.append(entry)
+        self._pressing = self._pressing or not relaxed
 
     def next_ack(self) -> asyncio.Future[Committed]:
         """A future of one's own, resolved when what stands here now is durable."""
@@ -78,8 +91,8 @@ class Outbox:
             return None
         spawns = tuple(hand_off(spec) for spec in self.spawns) if self.spawns else ()
         transition = Transition(execution_id, token, tuple(self.entries), spawns, outcome, self.progress)
-        self._sent.append(Sent(transition, self._waiters))
-        self.entries, self.spawns, self.progress, self._waiters = [], [], None, []
+        self._sent.append(Sent(transition, self._waiters, self._pressing or bool(spawns)))
+        self.entries, self.spawns, self.progress, self._waiters, self._pressing = [], [], None, [], False
         return transition
 
     def acknowledged(self) -> Sent | None:

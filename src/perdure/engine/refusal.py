@@ -54,4 +54,6 @@ def _hold(task: asyncio.Task[Any] | None) -> None:
     if task is not None and not task.done() and task not in _abandoned:
         _abandoned.add(task)
         task.add_done_callback(_abandoned.discard)
+        # No public word takes a task out of `asyncio.all_tasks()`, and `asyncio.run` ends only when each of those has ended,
+        # which this one never does: without it a worker's process would hang at its end.
         asyncio.tasks._unregister_task(task)  # pyright: ignore[reportPrivateUsage]

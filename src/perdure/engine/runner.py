@@ -56,6 +56,8 @@ def begin(host: Host, claim: Claim, view: JournalView, context: contextvars.Cont
     context.run(current.set, scope)
     coroutine = _body(host, driver, task, scope, view)
     driver.start(make_task(loop, coroutine, context, claim.id))
+    if claim.cancel_reason is not None:
+        driver.cancel(claim.cancel_reason)
     return driver
 
 
@@ -68,6 +70,8 @@ def _bridge(driver: Driver, loop: asyncio.AbstractEventLoop) -> BodyPortal:
 async def _body(host: Host, driver: Driver, task: Task[..., Any] | None, scope: Scope, view: JournalView) -> Any:
     """Checks, decodes and runs the task's function."""
     claim = driver.claim
+    if driver.cancel_reason is not None:  # of a `def` body, whose thread is not started
+        raise asyncio.CancelledError
     if task is None:
         raise JournalDriftError(f"task {claim.task_name} is not declared in this app")
     _check_fit(host, task, driver, view)
@@ -182,8 +186,12 @@ def _completed(task: Task[..., Any], driver: Driver, value: object) -> Outcome:
 
 def _after(task: Task[..., Any] | None, driver: Driver, error: BaseException) -> Outcome:
     """Retry or the end, for a body that raised."""
+    return _decided(task, driver, _failure(error), error)
+
+
+def _decided(task: Task[..., Any] | None, driver: Driver, failure: Failure, error: BaseException) -> Outcome:
+    """What the task's policy makes of a failure; `error` is what it judges."""
     claim = driver.claim
-    failure = _failure(error)
     final = isinstance(error, ExecutionTimedOutError | ExecutionCancelledError | Abort)
     policy = _policy(task, driver)
     try:
@@ -230,12 +238,7 @@ def _timed_out(task: Task[..., Any] | None, driver: Driver) -> Outcome:
     failure = Failure(
         "timed_out", "TimeoutError", f"task {claim.task_name} ran over its timeout of {driver.timeout:g} s"
     )
-    outcome = after_failure(
-        Ended(failure), _policy(task, driver), claim.attempt, driver.host.clock.now(), claim.deadline_at,
-        driver.host.ids.uniform,
-    )  # fmt: skip
-    _log(driver, failure, outcome)
-    return outcome
+    return _decided(task, driver, failure, TimeoutError(failure.message))
 
 
 def _cancelled(driver: Driver) -> Outcome:

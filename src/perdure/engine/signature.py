@@ -45,6 +45,7 @@ class Signature:
         self.names = tuple(parameter.name for parameter in self._parameters)
         self._plain = all(parameter.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD for parameter in self._parameters)
         self._defaults = {p.name: p.default for p in self._parameters if p.default is not EMPTY}
+        self._allowed: dict[str, bool] = {}
         self._codecs: dict[str, TypeCodec] | None = None
         self._result: TypeCodec | None = None
         self._resolve(at_declaration=True)
@@ -71,21 +72,27 @@ class Signature:
         return dict(bound.arguments)
 
     def checked(self, arguments: Arguments) -> Arguments:
-        """The arguments converted by the type hints. Raises `InvalidInputError` naming the parameter and path."""
+        """The arguments converted by the type hints. A parameter's default passes as it is, whatever its hint says, as in
+        Python. Raises `InvalidInputError` naming the parameter and path."""
         codecs = self._resolve()
         checked: Arguments = {}
         for name, value in arguments.items():
             try:
                 checked[name] = codecs[name].convert(value)
             except (DecodeError, NotSerializableError) as error:
-                raise InvalidInputError(str(error)) from error
+                if value is not self._defaults.get(name, EMPTY):
+                    raise InvalidInputError(str(error)) from error
+                checked[name] = value
         return checked
 
     def encode(self, arguments: Arguments) -> str:
-        """Arguments as a JSON object. Raises `InvalidInputError` naming what cannot be stored."""
+        """Arguments as a JSON object. A default that its own hint does not allow (`x: int = None`) is left out, and comes
+        back when it is read. Raises `InvalidInputError` naming what cannot be stored."""
         codecs = self._resolve()
         parts: list[str] = []
         for name, value in arguments.items():
+            if value is self._defaults.get(name, EMPTY) and not self._allows_default(name):
+                continue
             try:
                 parts.append(f'"{name}":{codecs[name].encode(value)}')
             except NotSerializableError as error:
@@ -126,6 +133,17 @@ class Signature:
         if self._defaults:
             typed = {name: value for name, value in typed.items() if not self._is_default(name, value)}
         return argument_digest(typed)
+
+    def _allows_default(self, name: str) -> bool:
+        known = self._allowed.get(name)
+        if known is None:
+            codec, known = self._resolve()[name], True
+            try:
+                codec.decode(codec.encode(codec.convert(self._defaults[name])))
+            except (DecodeError, NotSerializableError):
+                known = False
+            self._allowed[name] = known
+        return known
 
     def _is_default(self, name: str, value: object) -> bool:
         default = self._defaults.get(name, EMPTY)

@@ -32,9 +32,7 @@ def specify(
     a replay makes the same id (`resent`). Raises `PayloadTooLargeError`, `InvalidInputError`.
     """
     task, settings, options = call.task, call.task.settings, call.options
-    text = task.signature.encode(call.arguments)
-    if len(text) * 4 > sizes.input and len(text.encode()) > sizes.input:
-        raise PayloadTooLargeError(f"the input of task {task.name} has over {sizes.input} bytes; see Sizes(input=...)")
+    text = checked_input(task.name, task.signature.encode(call.arguments), sizes)
     if options.connection is not None:
         raise ConfigurationError(f"task {task.name}: this app's storage takes no connection of the caller")
     parent_id, slot, generation, root_id, depth = parent or (None, None, 0, "", 0)
@@ -64,6 +62,13 @@ def specify(
         max_crashes=settings.max_crashes,
         retention=None if settings.retention is None else round(settings.retention * 1000),
     )
+
+
+def checked_input(name: str, text: str, sizes: Sizes) -> str:
+    """An encoded input that is not too large. Raises `PayloadTooLargeError`."""
+    if len(text) * 4 > sizes.input and len(text.encode()) > sizes.input:
+        raise PayloadTooLargeError(f"the input of task {name} has over {sizes.input} bytes; see Sizes(input=...)")
+    return text
 
 
 def _due_at(delay: float, start_at: int | None, now: int) -> int | None:

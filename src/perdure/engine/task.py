@@ -199,6 +199,8 @@ def _changed(activity: Activity[..., Any], key: str | None, settings: ActivitySe
         )
     named = activity_options(f"activity {activity.name}", **settings)
     changed = {name: getattr(named, name) for name in settings}
+    if isinstance(number := settings.get("retries"), int):
+        changed["retries"] = replace(activity.settings.retries, max_retries=number)
     if key is not None:
         limit = activity.owner.sizes.name
         if not isinstance(key, str) or not 1 <= len(key) <= limit or not key.isprintable():  # pyright: ignore[reportUnnecessaryIsInstance]

@@ -6,19 +6,23 @@ as their `Transport`.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
+from msgspec.structs import replace
+
 from perdure.codec import exception_of
 from perdure.engine.activity import Plan, perform, plan_activity
 from perdure.engine.children import child_result, spawn
+from perdure.engine.compatibility import VERSION
 from perdure.engine.driver import Driver
 from perdure.engine.journal import Branch, verb_key
-from perdure.engine.options import CallSettings
+from perdure.engine.options import CallSettings, call_retries
 from perdure.engine.ports import Host
 from perdure.engine.scope import Scope, current
-from perdure.errors import ExecutionError, GiveUp, JournalDriftError, NotInExecutionError, StorageError
+from perdure.errors import ExecutionError, Failure, GiveUp, JournalDriftError, NotInExecutionError, StorageError
 from perdure.model.records import Entry, EntryKind
 
 if TYPE_CHECKING:
@@ -39,6 +43,7 @@ class Pass:
         self.flights: dict[str, Any] = {}
         self.root = Branch(ROOT)
         self.unmet = set(driver.ledger.memos) | set(driver.ledger.children)
+        self.unmet.discard(VERSION)  # no call of the body's
         if driver.claim.token > 1:  # the pass before may have got as far as to wait for what has come since
             self.unmet |= driver.ledger.fresh_signals()
         self.count = 0
@@ -78,6 +83,13 @@ class Verbs:
         _ = self.scope
         if self.driver.phase != "running":
             await self.driver.ready()
+
+    def ready_now(self) -> None:
+        """As `ready`, for verbs that answer at once. They need no lease; what they note waits for it."""
+        _ = self.scope
+        if self.driver.unwinding:
+            self.driver.refused += 1
+            raise asyncio.CancelledError
 
     @property
     def branch(self) -> Branch:
@@ -155,7 +167,7 @@ class Verbs:
         self._check_room()
         if driver.phase != "running":
             await driver.ready()
-        driver.write(entry)
+        driver.write(entry, relaxed=not wait)
         if wait:
             await driver.flushed()
 
@@ -179,29 +191,32 @@ class Verbs:
 
     async def activity(self, activity: Activity[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
         """The result of an activity's call, recorded."""
-        plan = plan_activity(self, activity, args, kwargs)
-        if activity.settings.queue is None:
-            return await perform(self, plan)
-        return await self.activity_planned(activity, plan, args, kwargs)
+        return await self.activity_planned(activity, plan_activity(self, activity, args, kwargs), args, kwargs)
 
     async def activity_planned(
         self, activity: Activity[..., Any], plan: Plan, args: tuple[Any, ...], kwargs: Mapping[str, Any]
     ) -> Any:
         """As `activity`, under a plan made before."""
-        if activity.settings.queue is None:
+        queue = activity.settings.queue
+        if queue is None:
             return await perform(self, plan)
-        return await self._activity_elsewhere(activity, plan, args, kwargs)
+        return await self._activity_elsewhere(activity, queue, plan, args, kwargs)
 
     async def _activity_elsewhere(
-        self, activity: Activity[..., Any], plan: Plan, args: tuple[Any, ...], kwargs: Mapping[str, Any]
+        self,
+        activity: Activity[..., Any],
+        queue: str,
+        plan: Plan,
+        args: tuple[Any, ...],
+        kwargs: Mapping[str, Any],
     ) -> Any:
         """An activity with a queue of its own runs as a child execution; its failure is raised as an activity's."""
         task = self.host.directory.task(activity.name)
         if task is None:
             raise self.drifted(f"activity {activity.name} has a queue but is not declared in this app")
-        settings, options = activity.settings, CallSettings(queue=activity.settings.queue or "default")
+        settings, options = activity.settings, CallSettings(queue=queue)
         if settings.retries != task.settings.retries:
-            options["retries"] = settings.retries
+            options["retries"] = call_retries(settings.retries, task.settings.retries)
         if (
             settings.timeout != task.settings.timeout
             and not callable(settings.timeout)
@@ -214,7 +229,7 @@ class Verbs:
         except ExecutionError as error:
             if error.failure is None:
                 raise
-            raise exception_of(error.failure) from error
+            raise exception_of(_as_of_activity(activity.name, error.failure)) from error
 
     async def outside(self, act: Callable[[], Awaitable[T]]) -> T:
         """Does something that is no part of the journal, and that may be done again: once all that is recorded so far is
@@ -238,6 +253,17 @@ class Verbs:
     def logger(self) -> logging.LoggerAdapter[logging.Logger]:
         """The task's logger: silent while replaying, records carry execution, task and attempt."""
         return PassLogger(self)
+
+
+def _as_of_activity(name: str, failure: Failure) -> Failure:
+    """How a child ended that ran an activity, as an activity tells it: a time-out raises `TimeoutError`, and neither that nor
+    a cancel is an end of the task that called it. What the activity raised by itself keeps its type."""
+    if failure.kind == "timed_out" and failure.module is None:
+        message = f"activity {name}: {failure.message}"
+        return replace(failure, kind="error", type="TimeoutError", module="builtins", message=message, args=(message,))
+    if failure.kind == "cancelled" and failure.module is None:
+        return replace(failure, kind="error", message=f"activity {name} was cancelled: {failure.message}")
+    return replace(failure, kind="error") if failure.kind in ("timed_out", "cancelled") else failure
 
 
 class PassLogger(logging.LoggerAdapter[logging.Logger]):

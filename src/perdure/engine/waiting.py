@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from perdure.engine.journal import Ledger
     from perdure.engine.verbs import Verbs
 
-LATE: Final = "late"
+TIMEOUT: Final = "!timeout"
+"""What follows the key of a `wait_for` in that of its timer."""
 
 
 async def sleep(verbs: Verbs, duration: Duration, key: str | None) -> None:
@@ -39,8 +40,10 @@ async def wait_for(verbs: Verbs, name: str, codec: TypeCodec, timeout: Duration 
     await verbs.ready()
     own = verbs.key(f"wait_for:{name}", key)
     entry = verbs.recorded(own, "signal", f"wait_for {name}")
-    if entry is None:
-        due_at = None if length is None else _timer(verbs, own + "!timeout", name, length)
+    if entry is not None:
+        verbs.met(own + TIMEOUT)  # its timer is of no more interest
+    else:
+        due_at = None if length is None else _timer(verbs, own + TIMEOUT, name, length)
         entry = await _received(verbs, own, name, due_at)
     if entry.value is None:
         raise TimeoutError(f"no signal {name!r} came in time")
@@ -80,6 +83,7 @@ def _taken(verbs: Verbs, key: str, name: str, signal: Received | None) -> Entry:
 
 def now(verbs: Verbs, key: str | None) -> int:
     """The time, the same on every replay; durable before anything leaves the process."""
+    verbs.ready_now()
     own = verbs.key("now", key)
     entry = verbs.recorded(own, "value", "now")
     if entry is None:

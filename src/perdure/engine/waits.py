@@ -49,10 +49,15 @@ class OpenWait:
 
     def offer(self, ledger: Ledger, now: int) -> None:
         """Answers the wait if the ledger can."""
-        if not self.future.done():
+        if self.future.done():
+            return
+        try:
             answer = self.probe(ledger, now)
-            if answer is not None:
-                self.future.set_result(answer)
+        except Exception as error:  # a full journal, say: it is the branch's to know
+            self.future.set_exception(error)
+            return
+        if answer is not None:
+            self.future.set_result(answer)
 
 
 class OpenWaits:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import cast
 
@@ -90,13 +90,14 @@ def _power(factor: float, attempt: int) -> float:
 
 
 def retry_policy(value: int | Retry | None, default: Retry, what: str) -> Retry:
-    """`retries=` as a policy: a number keeps the default shape. Raises `ConfigurationError` for anything else."""
+    """`retries=` as a policy: a number is that many retries, all else as in `default`. Raises `ConfigurationError` for
+    anything else."""
     if value is None:
         return default
     if isinstance(value, Retry):
         return value
     if type(value) is int and value >= 0:
-        return Retry(value)
+        return replace(default, max_retries=value)
     raise ConfigurationError(f"{what} is {value!r}; it must be a number of retries from 0, or a Retry")
 
 

@@ -32,7 +32,8 @@ class Entry(msgspec.Struct, frozen=True):
     `scope` is `MEMO` for what holds for ever; for a failure it is the attempt that saw it (`"generation.attempt"`), for
     the mark that an at-most-once activity began, `"started"`. `name` is the activity, task or signal name.
     `value` is the recorded result (JSON text), `failure` a failure record (JSON text); `due_at` belongs to timers.
-    `position` orders the journal of one execution.
+    `position` orders the journal of one execution. `token` is the lease that recorded it, 0 for an entry copied from
+    another execution (a fork): a signal in it was taken from that one's queue, not from this one's.
     """
 
     key: str
@@ -49,8 +50,8 @@ class Entry(msgspec.Struct, frozen=True):
 
 
 class Child(msgspec.Struct, frozen=True):
-    """A child as its parent's journal shows it. `stale`: settled without success before the current attempt began, or
-    forgotten by an operator, so the attempt replaces it."""
+    """A child as its parent's journal shows it. `stale`: settled without success before the current attempt began (or was
+    being cancelled when an operator opened the parent again), or forgotten by an operator, so the attempt replaces it."""
 
     id: str
     slot: str
@@ -289,7 +290,7 @@ class Transition(msgspec.Struct, frozen=True):
 class Committed(msgspec.Struct, frozen=True):
     """Answer to a transition. `lost`: the lease is another's now and nothing was changed. `status` is what the execution
     reads now; `cancelled`: a cancel was met (an outcome became `cancelled`, spawns were dropped). `spawned` matches
-    `spawns` by position. `woken` names executions that fell due by it (parents), `settled` those it settled besides."""
+    `spawns` by position. `woken` names executions that fell due by it (parents)."""
 
     lost: bool = False
     status: Status = "running"
@@ -308,7 +309,8 @@ class NewSignal(msgspec.Struct, frozen=True):
 
 
 class WorkerRow(msgspec.Struct, frozen=True):
-    """A worker as the others see it. `tasks` and `queues` are what it serves; `lease_until` renews with each heartbeat."""
+    """A worker as the others see it. `tasks` and `queues` are what it serves; `lease_until` renews with each heartbeat.
+    `running` is how many executions it holds: the storage counts them when it is asked, whatever a heartbeat says."""
 
     id: str
     host: str
@@ -317,10 +319,10 @@ class WorkerRow(msgspec.Struct, frozen=True):
     queues: tuple[str, ...]
     tasks: tuple[str, ...]
     concurrency: int
-    running: int
     started_at: int
     lease_until: int
     draining: bool = False
+    running: int = 0
 
 
 class Heartbeat(msgspec.Struct, frozen=True):

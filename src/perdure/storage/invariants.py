@@ -103,9 +103,8 @@ def open_has_a_reason(at: Snapshot) -> Iterator[Violation]:
         for name in {wait.name for wait in waits if wait.kind == "signal"}:
             view = at.journals[row.id]
             received = sum(signal.name == name for signal in view.signals)
-            taken = sum(
-                e.name == name and e.scope == MEMO and e.kind == "signal" and e.value is not None for e in view.entries
-            )
+            own = [e for e in view.entries if e.kind == "signal" and e.scope == MEMO and e.token > 0]
+            taken = sum(e.name == name and e.value is not None for e in own)
             yield from _unless(received <= taken, "R8", row, f"waits for signal {name!r}, has one, and is not due")
 
 

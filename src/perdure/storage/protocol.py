@@ -105,14 +105,15 @@ class Storage(Protocol):
 
     def retry(self, ids: Sequence[str], now: int) -> list[Status | None]:
         """Opens a new generation of executions that failed, timed out or were cancelled: pending, attempt 0, memoised
-        entries kept, failures of the old generation no longer seen, children without success stale. Others are left
-        alone. Answers the status each reads now, `None` for an unknown id. A parent that is still open is woken."""
+        entries kept, failures of the old generation no longer seen, children without success stale, and those that run
+        under a flag to cancel. Others are left alone. Answers the status each reads now, `None` for an unknown id. A
+        parent that is still open is woken; one that runs is due at once when it suspends (R8)."""
         ...
 
     def forget(self, ids: Sequence[str], name: str, now: int) -> list[int]:
-        """Drops the journal entries named `name` of open executions and makes them due (R4). Children of the task `name`
-        become stale, however they stand; what is open of them and below is cancelled (R9, R10). Answers how many entries
-        and children it were, each."""
+        """Drops the journal entries named `name` of executions that did not complete, and makes open ones due (R4).
+        Children of the task `name` become stale, however they stand; what is open of them and below is cancelled (R9,
+        R10). Answers how many entries and children it were, each."""
         ...
 
     def claim(self, request: ClaimRequest, now: int) -> Claimed:
@@ -136,9 +137,10 @@ class Storage(Protocol):
         """Takes back what dead workers held, and settles what is past its deadline and not running (R6, R11)."""
         ...
 
-    def prune(self, now: int, closed_before: int | None, limit: int) -> int:
-        """Removes whole closed trees: past their own retention, or closed before the given moment. At most about
-        `limit` executions (a tree is never split); answers how many."""
+    def prune(self, now: int, closed_before: int | None, limit: int, spare_own: bool = False) -> int:
+        """Removes whole closed trees: past their own retention, or closed before the given moment; with `spare_own` the
+        latter only where they have no retention of their own. At most about `limit` executions (a tree is never split);
+        answers how many."""
         ...
 
     def get(self, ids: Sequence[str]) -> list[Row | None]:
@@ -150,7 +152,8 @@ class Storage(Protocol):
         ...
 
     def journal(self, ids: Sequence[str]) -> list[JournalView]:
-        """What is recorded about each execution, each in one snapshot; empty for an unknown id."""
+        """What is recorded about each execution, each in one snapshot, children in the order of their start; empty for an
+        unknown id."""
         ...
 
     def search(self, query: Query, order: Order, limit: int, after: str | None, now: int) -> Found:

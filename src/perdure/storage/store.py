@@ -15,22 +15,22 @@ import asyncio
 import contextvars
 import logging
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import chain, islice
 from queue import SimpleQueue
-from typing import Any, Final, Literal, Protocol, TypeAlias, TypeVar, cast
+from typing import Any, Final, Literal, Protocol, TypeAlias, TypeVar, cast, get_args
 
 import msgspec
 
 from perdure.clock import Clock
 from perdure.errors import AppClosedError, StorageError
 from perdure.model.records import (
-    Beat,
-    Claimed,
     Committed,
     Completed,
     Conflict,
     Enqueued,
+    NewExecution,
     Reclaimed,
     Retried,
     Settled,
@@ -44,10 +44,8 @@ T = TypeVar("T")
 Verb: TypeAlias = Literal[
     "enqueue", "commit", "signal", "cancel", "retry", "forget", "drain", "heartbeat", "reclaim", "prune", "claim"
 ]
-ORDER: Final[tuple[Verb, ...]] = (
-    "enqueue", "commit", "signal", "cancel", "retry", "forget", "drain", "heartbeat", "reclaim", "prune", "claim",
-)  # fmt: skip
-SETS: Final = frozenset({"enqueue", "commit", "signal", "cancel", "retry"})
+ORDER: Final[tuple[Verb, ...]] = get_args(Verb)
+SETS: Final = frozenset({"commit", "signal", "cancel", "retry"})
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 2.0
 
 logger = logging.getLogger("perdure")
@@ -78,8 +76,9 @@ class Listener(Protocol):
 
 
 class Request:
-    """One item of a batch. `take` makes the item when the batch is closed (`None`: nothing to write after all); `done`
-    gets the answer or the error. A `stubborn` request is sent again, with pauses, while the database cannot be reached.
+    """One item of a batch; of the verb `enqueue` a list of executions that share one fate. `take` makes the item when the
+    batch is closed (`None`: nothing to write after all); `done` gets the answer (to a list a list) or the error. A
+    `stubborn` request is sent again, with pauses, while the database cannot be reached.
     """
 
     __slots__ = ("done", "item", "stubborn", "take")
@@ -318,11 +317,20 @@ def _perform(storage: Storage, batch: Batch, now: int) -> dict[Verb, list[Any]]:
             if requests is None:
                 continue
             operation = cast("Callable[..., Any]", getattr(storage, verb))
-            if verb in SETS:
+            if verb == "enqueue":
+                answers[verb] = _enqueue(storage, requests, now)
+            elif verb in SETS:
                 answers[verb] = operation([request.item for request in requests], now)
             else:
                 answers[verb] = [_single(operation, request.item, now) for request in requests]
     return answers
+
+
+def _enqueue(storage: Storage, requests: Sequence[Request], now: int) -> list[Any]:
+    """The answers to lists of new executions, by list; all are one set for the storage."""
+    lists = [cast("list[NewExecution]", request.item) for request in requests]
+    each = iter(storage.enqueue(list(chain.from_iterable(lists)), now))
+    return [list(islice(each, len(items))) for items in lists]
 
 
 def _single(operation: Callable[..., Any], item: object, now: int) -> object:
@@ -352,8 +360,7 @@ def _news(batch: Batch, answers: dict[Verb, list[Any]]) -> tuple[dict[str, Endin
     for request, answer in zip(batch.get("commit", ()), answers.get("commit", ()), strict=True):
         if isinstance(answer, Committed):
             due |= _read_commit(cast("Transition", request.item), answer, endings, woken)
-    for answer in answers.get("enqueue", ()):
-        due |= isinstance(answer, Enqueued) and answer.created and not answer.leased
+    due |= any(_any_due(answer) for answer in answers.get("enqueue", ()) if not isinstance(answer, Exception))
     for request, answer in zip(batch.get("signal", ()), answers.get("signal", ()), strict=True):
         if not isinstance(answer, Exception):
             woken.add(cast("Any", request.item).execution_id)
@@ -385,9 +392,9 @@ def _read_commit(item: Transition, answer: Committed, endings: dict[str, Ending]
             endings[item.id] = Ending(answer.status)
     if isinstance(outcome, Retried | Suspended):
         return True
-    return bool(answer.spawned) and any(
-        isinstance(each, Enqueued) and each.created and not each.leased for each in answer.spawned
-    )
+    return _any_due(answer.spawned)
 
 
-__all__ = ["Beat", "Claimed", "Conflict", "Ending", "Listener", "Store"]
+def _any_due(answers: Iterable[Enqueued | Conflict]) -> bool:
+    """Whether one of them is new and waits for a claim."""
+    return any(isinstance(each, Enqueued) and each.created and not each.leased for each in answers)

@@ -149,6 +149,5 @@ class Composer:
 
 
 def _taken(entries: Sequence[Entry], name: str) -> int:
-    return len(
-        {entry.key for entry in entries if entry.kind == "signal" and entry.name == name and entry.value is not None}
-    )
+    signals = [entry for entry in entries if entry.kind == "signal" and entry.token > 0]
+    return len({entry.key for entry in signals if entry.name == name and entry.value is not None})

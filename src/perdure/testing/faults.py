@@ -188,8 +188,8 @@ class FaultyStorage:
     def reclaim(self, now: int) -> Reclaimed:
         return self._do("reclaim", None, lambda: self.storage.reclaim(now))
 
-    def prune(self, now: int, closed_before: int | None, limit: int) -> int:
-        return self._do("prune", closed_before, lambda: self.storage.prune(now, closed_before, limit))
+    def prune(self, now: int, closed_before: int | None, limit: int, spare_own: bool = False) -> int:
+        return self._do("prune", closed_before, lambda: self.storage.prune(now, closed_before, limit, spare_own))
 
     def get(self, ids: Sequence[str]) -> list[Row | None]:
         return self._do("get", ids, lambda: self.storage.get(ids))

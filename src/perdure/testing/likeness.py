@@ -32,8 +32,7 @@ def alike(answer: Any) -> Any:
             return Reclaimed(*(tuple(sorted(getattr(answer, name))) for name in answer.__struct_fields__))
         case JournalView():
             signals = [msgspec.structs.replace(each, position=rank) for rank, each in enumerate(answer.signals)]
-            children = sorted(answer.children, key=lambda child: child.id)
-            return JournalView(answer.entries, tuple(children), tuple(signals), answer.children_settled)
+            return JournalView(answer.entries, answer.children, tuple(signals), answer.children_settled)
         case _:
             return answer
 

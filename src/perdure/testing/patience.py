@@ -44,14 +44,14 @@ class PatientWaiters(Waiters):
         self._clean = contextvars.copy_context()
         self._never: asyncio.Future[None] = self._loop.create_future()
 
-    async def ending(self, execution_id: str, *, here: bool = False) -> Ending:
+    async def ending(self, execution_id: str) -> Ending:
         """As `Waiters.ending`. Raises `StuckError` when nothing will ever bring it about."""
         self._awaited.append(execution_id)
         if self._mover is None or self._mover.done():
             self._never = self._loop.create_future()
             self._mover = self._loop.create_task(self._move(), context=self._clean.copy())
             self._mover.add_done_callback(self._moved)
-        answer = self._loop.create_task(super().ending(execution_id, here=here), context=self._clean.copy())
+        answer = self._loop.create_task(super().ending(execution_id), context=self._clean.copy())
         try:
             await asyncio.wait({answer, self._never}, return_when=asyncio.FIRST_COMPLETED)
             if answer.done():

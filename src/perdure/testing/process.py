@@ -139,8 +139,9 @@ class _Asked:
         if self._void:
             return
         if isinstance(answer, ProcessDiedError):
-            if isinstance(self._item, NewExecution):
-                self._item = msgspec.structs.replace(self._item, worker_id=None)
+            if self._verb == "enqueue":
+                specs = cast("list[NewExecution]", self._item)
+                self._item = [msgspec.structs.replace(spec, worker_id=None) for spec in specs]
             self.send()
         elif isinstance(answer, StorageError) and self._stubborn:
             self._store.clock.call_later(PAUSE, self.send)

@@ -158,12 +158,12 @@ class StorageMachine(Composer, RuleBasedStateMachine):
         held = [(row.id, row.token + wrong) for row in self.rows if row.worker_id == worker]
         running = (*held, ("nobody", 1)) if wrong else tuple(held)
         known = None if holding is None else tuple(id for id, _ in running[:holding])
-        beat = Heartbeat(self._worker(worker, len(running)), running, holding=known)
+        beat = Heartbeat(self._worker(worker), running, holding=known)
         self._both("heartbeat", lambda storage: storage.heartbeat(beat, self.now))
 
     @rule(worker=st.sampled_from(wishes.WORKERS))
     def leave(self, worker: str) -> None:
-        beat = Heartbeat(self._worker(worker, 0), leaving=True)
+        beat = Heartbeat(self._worker(worker), leaving=True)
         self._both("leave", lambda storage: storage.heartbeat(beat, self.now))
 
     @rule(step=st.integers(0, 2 * LEASE))
@@ -173,10 +173,10 @@ class StorageMachine(Composer, RuleBasedStateMachine):
         broken = check(self.real, now=self.now)
         assert not broken, "\n".join(map(str, broken))
 
-    @rule(age=st.none() | wishes.waits, limit=st.integers(1, 5))
-    def prune(self, age: int | None, limit: int) -> None:
+    @rule(age=st.none() | wishes.waits, limit=st.integers(1, 5), spare_own=st.booleans())
+    def prune(self, age: int | None, limit: int, spare_own: bool) -> None:
         before = None if age is None else self.now - age
-        self._both("prune", lambda storage: storage.prune(self.now, before, limit))
+        self._both("prune", lambda storage: storage.prune(self.now, before, limit, spare_own))
 
     @rule(step=st.integers(1, 2 * LEASE))
     def tick(self, step: int) -> None:
@@ -246,8 +246,8 @@ class StorageMachine(Composer, RuleBasedStateMachine):
         self.tally.update(kinds(verb, expected))
         return expected
 
-    def _worker(self, id: str, running: int) -> WorkerRow:
-        return WorkerRow(id, "host", 1, "1", ALL_QUEUES, ALL_TASKS, 10, running, 0, self.now + LEASE)
+    def _worker(self, id: str) -> WorkerRow:
+        return WorkerRow(id, "host", 1, "1", ALL_QUEUES, ALL_TASKS, 10, 0, self.now + LEASE)
 
     def _page(self, terms: Query, order: Order, limit: int, after: str | None) -> Found:
         return self._both("search", lambda storage: storage.search(terms, order, limit, after, self.now))

@@ -21,7 +21,7 @@ logger = logging.getLogger("perdure")
 
 class Claimer:
     """Asks the store for work. `demand` makes the request (`None`: no slot is free), `take` starts what came, `doubt` hears
-    that an answer may have been lost."""
+    that an answer may have been lost, `polled` that it is time to look for what no hint told of."""
 
     def __init__(
         self,
@@ -31,9 +31,10 @@ class Claimer:
         demand: Callable[[], ClaimRequest | None],
         take: Callable[[Claimed], None],
         doubt: Callable[[], None],
+        polled: Callable[[], None],
     ) -> None:
         self._store, self._clock, self._poll = store, clock, poll
-        self._demand, self._take, self._doubt = demand, take, doubt
+        self._demand, self._take, self._doubt, self._polled = demand, take, doubt, polled
         self._maybe_due, self._asking, self._closed = True, False, False
         self._tick: Cancellable | None = None
         self._next_due: int | None = None
@@ -62,9 +63,10 @@ class Claimer:
             self._tick.cancel()
 
     def _request(self) -> ClaimRequest | None:
+        self._maybe_due = False  # what falls due from now on, this claim may not see
         request = None if self._closed else self._demand()
         if request is None:
-            self._asking = False
+            self._asking, self._maybe_due = False, True
             self._take(NOTHING)
         return request
 
@@ -79,10 +81,10 @@ class Claimer:
             return
         claimed: Claimed = answer
         self.short = claimed.short
-        self._maybe_due = not claimed.short
+        self._maybe_due |= not claimed.short
         self._next_due = claimed.next_due
         self._take(claimed)
-        if claimed.short:
+        if not self._maybe_due:
             self._sleep(self._pause())
         else:
             self.slot_free()
@@ -99,4 +101,5 @@ class Claimer:
 
     def _ticked(self) -> None:
         self._tick = None
+        self._polled()
         self.due()

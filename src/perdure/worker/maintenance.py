@@ -17,8 +17,8 @@ logger = logging.getLogger("perdure")
 
 
 class Maintenance:
-    """Looks every `interval` seconds, while leases are `sound`; prunes what closed longer than `retention` seconds ago, if
-    that is set."""
+    """Looks every `interval` seconds, while leases are `sound`; prunes what is past its own retention, and of the rest what
+    closed longer than `retention` seconds ago, if that is set."""
 
     def __init__(
         self, store: Store, clock: Clock, interval: float, retention: float | None, sound: Callable[[], bool]
@@ -50,7 +50,7 @@ class Maintenance:
 
     def _prune(self) -> None:
         before = None if self._retention is None else self._clock.now() - round(self._retention * 1000)
-        self._store.put("prune", {"closed_before": before, "limit": BITE}, self._pruned)
+        self._store.put("prune", {"closed_before": before, "limit": BITE, "spare_own": True}, self._pruned)
 
     def _pruned(self, answer: Any) -> None:
         if isinstance(answer, int) and answer >= BITE and not self._closed:

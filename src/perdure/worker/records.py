@@ -38,9 +38,9 @@ def claim_of(spec: NewExecution, now: int) -> Claim:
     )  # fmt: skip
 
 
-def worker_row(id: str, settings: WorkerSettings, running: int, started_at: int, now: int, draining: bool) -> WorkerRow:
+def worker_row(id: str, settings: WorkerSettings, started_at: int, now: int, draining: bool) -> WorkerRow:
     """The worker as the others see it, its lease renewed from `now`."""
     return WorkerRow(
         id, socket.gethostname(), os.getpid(), settings.version, settings.queues, settings.tasks,
-        settings.concurrency, running, started_at, now + round(settings.lease * 1000), draining,
+        settings.concurrency, started_at, now + round(settings.lease * 1000), draining,
     )  # fmt: skip

@@ -44,6 +44,7 @@ from perdure.storage.store import Ending, Store
 from perdure.worker.claimer import Claimer
 from perdure.worker.heartbeat import Heart
 from perdure.worker.maintenance import Maintenance
+from perdure.worker.news import News
 from perdure.worker.pools import Pools
 from perdure.worker.records import WorkerSettings, claim_of, worker_row
 
@@ -73,7 +74,6 @@ class Worker:
         self._active: set[str] = set()
         self._lingering: OrderedDict[str, Driver] = OrderedDict()
         self._handed_off: set[str] = set()
-        self._stale: set[str] = set()
         self._jobs: set[asyncio.Task[Any]] = set()
         self._context = contextvars.copy_context()
         self._loop = asyncio.get_running_loop()
@@ -81,7 +81,10 @@ class Worker:
         self._started_at = clock.now()
         self.pools = Pools(settings.concurrency)
         self._heart = Heart(store, clock, settings.lease, self._beat, self._whole_beat, self._heard)
-        self._claimer = Claimer(store, clock, settings.poll, self._demand, self._take, self._heart.doubt)
+        self._news = News(store, self._drivers, self._job)
+        self._claimer = Claimer(
+            store, clock, settings.poll, self._demand, self._take, self._heart.doubt, self._news.look
+        )
         self._maintenance = Maintenance(
             store, clock, max(settings.poll, 0.05), settings.retention, lambda: self._heart.sound
         )
@@ -191,12 +194,16 @@ class Worker:
         try:
             views = await self.store.read(lambda storage: storage.journal(ids))
         except (StorageError, AppClosedError) as error:
-            logger.warning("journals cannot be read; %d executions are left to be reclaimed: %s", len(ids), error)
+            logger.warning("journals cannot be read; %d executions are given back: %s", len(ids), error)
             for claim in claims:
                 self._begin(claim, None)
             return
         for claim, view in zip(claims, views, strict=True):
-            self._begin(claim, view)
+            try:
+                self._begin(claim, view)
+            except Exception:  # its neighbours begin all the same
+                logger.exception("execution %s cannot be gone on with; it is left to others", claim.id)
+                self._leave_to_others(claim)
 
     def _begin(self, claim: Claim, view: JournalView | None) -> None:
         lingering = self._lingering.pop(claim.id, None)
@@ -292,8 +299,8 @@ class Worker:
         self._claimer.slot_free()
 
     def suspended(self, driver: Driver) -> bool:
-        """The execution waits. Answers whether its body may linger."""
-        if self.shutting_down or self.linger <= 0:
+        """The execution waits. Answers whether its body may stay in memory."""
+        if self.shutting_down:
             return False
         self._lingering[driver.claim.id] = driver
         if len(self._lingering) > LINGERING:
@@ -309,6 +316,8 @@ class Worker:
             self._active.discard(execution_id)
         if self._lingering.get(execution_id) is driver:
             del self._lingering[execution_id]
+        if driver.claim.parent_id is not None:
+            self._news.ended(driver)
         self._claimer.slot_free()
         self._check_idle()
 
@@ -345,7 +354,7 @@ class Worker:
 
     def due(self, woken: Iterable[str]) -> None:
         """Work may have fallen due."""
-        self._refresh(id for id in woken if id in self._active)
+        self._news.look_at(id for id in woken if id in self._active)
         self._claimer.due()
 
     def hinted(self) -> None:
@@ -353,28 +362,10 @@ class Worker:
         self._claimer.due()
         if self._drivers:
             self._heart.beat_soon()
-            self._refresh(id for id, driver in self._drivers.items() if driver.waiting and driver.phase == "running")
-
-    def _refresh(self, ids: Iterable[str]) -> None:
-        """Reads again what others did to running executions of ours."""
-        fresh = not self._stale
-        self._stale.update(ids)
-        if fresh and self._stale:
-            self._job(self._feed())
-
-    async def _feed(self) -> None:
-        ids = list(self._stale)
-        self._stale.clear()
-        views = await self.store.read(lambda storage: storage.journal(ids))
-        for execution_id, view in zip(ids, views, strict=True):
-            driver = self._drivers.get(execution_id)
-            if driver is not None:
-                driver.feed(view)
+            self._news.look()
 
     def _row(self) -> WorkerRow:
-        return worker_row(
-            self.id, self.settings, len(self._active), self._started_at, self.clock.now(), self.shutting_down
-        )
+        return worker_row(self.id, self.settings, self._started_at, self.clock.now(), self.shutting_down)
 
     def _beat(self) -> Heartbeat:
         held = list(self._drivers.values())

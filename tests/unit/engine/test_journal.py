@@ -117,11 +117,11 @@ def test_signals_of_a_name_are_taken_in_the_order_of_acceptance() -> None:
     first = found.next_signal("x")
     assert first is not None
     assert first.value == "1"
-    found.add(entry("wait_for:x@0#0", "signal", name="x", value="1"))
+    found.add(entry("wait_for:x@0#0", "signal", name="x", value="1", token=1))
     second = found.next_signal("x")
     assert second is not None
     assert second.value == "3"
-    found.add(entry("wait_for:x@0#1", "signal", name="x", value="3"))
+    found.add(entry("wait_for:x@0#1", "signal", name="x", value="3", token=1))
     assert found.next_signal("x") is None
     assert found.next_signal("y") is not None
 
@@ -134,7 +134,7 @@ def test_a_wait_that_was_late_took_no_signal() -> None:
 def test_news_never_take_a_signal_away() -> None:
     found = ledger(signals=(signal("x", "1", 0), signal("x", "2", 1)))
     found.feed(JournalView(signals=(signal("x", "1", 0),)))
-    found.add(entry("k", "signal", name="x", value="1"))
+    found.add(entry("k", "signal", name="x", value="1", token=1))
     left = found.next_signal("x")
     assert left is not None
     assert left.value == "2"
@@ -158,3 +158,10 @@ def test_a_settled_child_is_not_opened_by_old_news() -> None:
     met = found.child("s")
     assert met is not None
     assert met.status == "completed"
+
+
+def test_a_signal_that_a_fork_copied_was_taken_from_another_queue() -> None:
+    found = ledger(entry("wait_for:x@0#0", "signal", name="x", value="1"), signals=(signal("x", "2", 0),))
+    left = found.next_signal("x")
+    assert left is not None
+    assert left.value == "2"

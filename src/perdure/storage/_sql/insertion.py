@@ -121,7 +121,8 @@ def _write(session: Session, items: Sequence[NewExecution], fences: Sequence[Fen
 
 
 def _groups(items: Sequence[NewExecution], fences: Sequence[Fence]) -> list[Group]:
-    """What executions share, who spawns them, and what each has of its own; in the order of the statements' columns."""
+    """What executions share, who spawns them, and what each has of its own; in the order of the statements' columns.
+    Spawned ones stay in their order, which is how a parent shows them: there only neighbours make a group."""
     groups: dict[tuple[Any, ...], Group] = {}
     shared, fence, members = None, None, []
     for item, its_fence in zip(items, fences, strict=True):
@@ -129,7 +130,8 @@ def _groups(items: Sequence[NewExecution], fences: Sequence[Fence]) -> list[Grou
         its_shared = SHARED(values)
         if its_shared != shared or its_fence is not fence:
             shared, fence = its_shared, its_fence
-            members = groups.setdefault((shared, fence), (shared, fence, []))[2]
+            place = None if fence is UNFENCED else len(groups)
+            members = groups.setdefault((shared, fence, place), (shared, fence, []))[2]
         members.append(OWN(values))
     return list(groups.values())
 

@@ -57,7 +57,7 @@ def heartbeat(session: Session, beat: Heartbeat, now: int, boot_id: str, inode: 
     else:
         session.run(
             "beat", worker.id, worker.host, worker.process, worker.version, _names(worker.queues), _names(worker.tasks),
-            worker.concurrency, worker.running, worker.started_at, worker.lease_until, int(draining), boot_id, inode,
+            worker.concurrency, worker.started_at, worker.lease_until, int(draining), boot_id, inode,
         )  # fmt: skip
     return Beat(lost, cancelled, draining)
 

@@ -44,12 +44,13 @@ def reclaim(session: Session, dead: Sequence[str], now: int) -> Reclaimed:
     )
 
 
-def prune(session: Session, now: int, closed_before: int | None, limit: int) -> int:
+def prune(session: Session, now: int, closed_before: int | None, limit: int, spare_own: bool) -> int:
     """Removes closed trees, those that closed first before others, until `limit` executions are gone or none is left."""
     removed = 0
     roots: list[str] = []
     if limit > 0:
-        for id, _ in session.read("prunable", now, closed_before, min(limit, MOST_ROOTS)):
+        own_before = None if spare_own else closed_before
+        for id, _ in session.read("prunable", now, closed_before, own_before, min(limit, MOST_ROOTS)):
             if removed >= limit:
                 break
             roots.append(id)

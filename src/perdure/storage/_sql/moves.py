@@ -14,7 +14,7 @@ import msgspec
 
 from perdure.model.records import Suspended
 from perdure.model.status import SETTLED, TRANSITIONS, UNSUCCESSFUL, Status
-from perdure.storage._sql.draft import ALL, COUNTS, OPEN_IDLE, PASS, WAS_SUSPENDED, Draft, Work
+from perdure.storage._sql.draft import ALL, CHILD_REOPENED, COUNTS, NEWS, OPEN_IDLE, PASS, WAS_SUSPENDED, Draft, Work
 from perdure.storage.settling import cancelled_failure, dump_waits, parent_reason
 
 
@@ -48,13 +48,15 @@ class Moves:
         if work.status == "waiting":
             work.waits = work.wake_signals = work.wake_any = work.wake_all = work.rest_until = None
         work.status, work.due_at, work.worker_id = status, due_at, None
+        work.marks &= ~CHILD_REOPENED
         self.draft.touch(work, what)
 
     def suspend(self, work: Work, outcome: Suspended, heard: bool) -> None:
         """Lets a running execution wait, unless what it waits for is there already: then it is due at once (R8).
-        `heard`: a signal that it waits for was received."""
+        `heard`: a signal that it waits for was received. Where a child was opened again during the pass, the pass knew
+        another number of settled children than there is: it looks again."""
         moments = [] if outcome.due_at is None else [max(outcome.due_at, self.now)]
-        if heard:
+        if heard or work.marks & CHILD_REOPENED:
             moments.append(self.now)
         work.wake_any, work.wake_all, work.rest_until = outcome.wake_any, outcome.wake_all, outcome.rest_until
         moments += self._joined(work)
@@ -108,23 +110,28 @@ class Moves:
         work.failure = work.cancel_reason = work.finished_at = work.closed_at = None
         if work.deadline_at is not None and work.deadline_at <= self.now:
             work.deadline_at = None
-        self.age_children(work)
+        self.age_children(work, ending=True)
         if work.parent_id is not None:
             parent = self.draft.need(work.parent_id)
             parent.children_settled -= 1
             self.draft.touch(parent, COUNTS)
+            if parent.status == "running":
+                parent.marks |= CHILD_REOPENED
+                self.draft.touch(parent, NEWS)
             self.wake(parent, self.now)
             if was_closed:
                 self._unclose(parent)
 
-    def age_children(self, work: Work) -> None:
-        """Marks children that settled without success as stale: the next attempt replaces them."""
-        if work.children_settled == 0:
+    def age_children(self, work: Work, *, ending: bool = False) -> None:
+        """Marks children that settled without success as stale: the next attempt replaces them. With `ending` also those
+        that still run but are to be cancelled, and can settle in no other way."""
+        if (work.children_total if ending else work.children_settled) == 0:
             return
         self.draft.flush()
-        self.draft.session.run("age", work.id)
+        self.draft.session.run("age", work.id, int(ending))
         for each in self.draft.rows.values():
-            if each.parent_id == work.id and each.status in UNSUCCESSFUL:
+            flagged = ending and each.status == "running" and each.cancel_reason is not None
+            if each.parent_id == work.id and (flagged or each.status in UNSUCCESSFUL):
                 each.stale = 1
 
     def _joined(self, work: Work) -> Iterator[int]:

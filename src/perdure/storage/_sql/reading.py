@@ -29,7 +29,7 @@ def get(session: Session, ids: Sequence[str], name: str = "get") -> list[Row | N
 
 
 def journal(session: Session, ids: Sequence[str]) -> list[JournalView]:
-    """What is recorded, entries and signals by position, children in order of creation, then id."""
+    """What is recorded, entries and signals by position, children in the order in which they went in."""
     heads = {row[0]: int(row[1]) for row in session.read("journal_heads", ids)}
     entries = _grouped(session, "journal_entries", ids)
     children = _grouped(session, "journal_children", ids)
@@ -37,7 +37,7 @@ def journal(session: Session, ids: Sequence[str]) -> list[JournalView]:
     return [
         JournalView(
             entries=tuple([Entry(*row) for row in sorted(entries[id], key=_by_position)]),
-            children=tuple([_child(row) for row in sorted(children[id], key=_by_age)]),
+            children=tuple([_child(row) for row in children[id]]),
             signals=tuple([Received(*row) for row in sorted(signals[id], key=_by_acceptance)]),
             children_settled=heads[id],
         )
@@ -76,12 +76,12 @@ def workers(session: Session) -> list[WorkerRow]:
 
 
 def _worker(
-    id: str, host: str, process: int, version: str, queues: str, tasks: str, concurrency: int, running: int,
-    started_at: int, lease_until: int, draining: int,
+    id: str, host: str, process: int, version: str, queues: str, tasks: str, concurrency: int,
+    started_at: int, lease_until: int, draining: int, running: int,
 ) -> WorkerRow:  # fmt: skip
     return WorkerRow(
-        id, host, process, version, _NAMES.decode(queues), _NAMES.decode(tasks), concurrency, running, started_at,
-        lease_until, bool(draining),
+        id, host, process, version, _NAMES.decode(queues), _NAMES.decode(tasks), concurrency, started_at, lease_until,
+        bool(draining), running,
     )  # fmt: skip
 
 
@@ -100,10 +100,6 @@ def _child(row: Sequence[Any]) -> Child:
 
 def _by_position(row: Sequence[Any]) -> tuple[int, str, str]:
     return row[2], row[0], row[1]
-
-
-def _by_age(row: Sequence[Any]) -> tuple[int, str]:
-    return row[8], row[0]
 
 
 def _by_acceptance(row: Sequence[Any]) -> int:

@@ -12,7 +12,7 @@ from typing import Final
 from perdure.model.records import Conflict, Enqueued, Entry, NewExecution, NewSignal, Received, Row
 from perdure.model.status import SETTLED, UNSUCCESSFUL, Status
 from perdure.storage.memory.moves import Moves
-from perdure.storage.memory.tables import Tables
+from perdure.storage.memory.tables import OPEN_IDLE, Tables
 from perdure.storage.settling import parent_reason
 
 CLAIMED_ONCE: Final = 1
@@ -81,8 +81,8 @@ def retry(tables: Tables, ids: Sequence[str], now: int) -> list[Status | None]:
 
 
 def forget(tables: Tables, ids: Sequence[str], name: str, now: int) -> list[int]:
-    """Drops the entries of one name from open journals, and makes children of that task stale, cancelling those that are
-    open; executions that nobody runs fall due."""
+    """Drops the entries of one name from journals of what did not complete, and makes children of that task stale,
+    cancelling those that are open; open executions that nobody runs fall due."""
     return [_forget(tables, id, name, now) for id in ids]
 
 
@@ -135,7 +135,7 @@ def _signal(tables: Tables, item: NewSignal, now: int) -> Status | None:
 
 def _forget(tables: Tables, id: str, name: str, now: int) -> int:
     row = tables.rows.get(id)
-    if row is None or row.status in SETTLED:
+    if row is None or row.status == "completed":
         return 0
     journal = tables.entries.get(id, {})
     dropped = [place for place, entry in journal.items() if entry.name == name]
@@ -149,7 +149,7 @@ def _forget(tables: Tables, id: str, name: str, now: int) -> int:
             moves.cancel(child, f"{name} is forgotten by its parent")
             moves.cancel_below(child, parent_reason("cancelled"))
     row = tables.rows[id]
-    if row.status != "running" and (row.due_at is None or row.due_at > now):
+    if row.status in OPEN_IDLE and (row.due_at is None or row.due_at > now):
         tables.change(id, due_at=now)
     return len(dropped) + len(forgotten)
 

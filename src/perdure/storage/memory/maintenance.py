@@ -33,7 +33,7 @@ def reclaim(tables: Tables, now: int) -> Reclaimed:
     )
 
 
-def prune(tables: Tables, now: int, closed_before: int | None, limit: int) -> int:
+def prune(tables: Tables, now: int, closed_before: int | None, limit: int, spare_own: bool) -> int:
     """Removes closed trees, those that closed first before others, until `limit` executions are gone or none is left."""
     removed = 0
     for closed_at, id in list(tables.closed_roots.groups.get(None, ())):
@@ -41,7 +41,8 @@ def prune(tables: Tables, now: int, closed_before: int | None, limit: int) -> in
             break
         retention = tables.rows[id].retention
         kept_enough = retention is not None and closed_at + retention <= now
-        if kept_enough or (closed_before is not None and closed_at < closed_before):
+        spared = spare_own and retention is not None
+        if kept_enough or (closed_before is not None and closed_at < closed_before and not spared):
             removed += _remove_tree(tables, id)
     return removed
 

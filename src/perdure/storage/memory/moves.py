@@ -45,6 +45,7 @@ class Moves:
         row = self.tables.rows[id]
         assert (row.status, status) in TRANSITIONS, f"{id} cannot go from {row.status} to {status}"
         self.tables.drop(self.tables.wakes, id)
+        self.tables.drop(self.tables.reopened, id)
         return self.tables.change(id, status=status, waits=None, **changes)
 
     def suspend(self, id: str, outcome: Suspended, waits: str) -> Row:
@@ -96,18 +97,23 @@ class Moves:
             result=None, failure=None, cancel_reason=None, finished_at=None, closed_at=None,
         )  # fmt: skip
         self.tables.drop(self.tables.stale, id)
-        self.age_children(id)
+        self.age_children(id, ending=True)
         if row.parent_id is not None:
             parent = self.tables.rows[row.parent_id]
             self.tables.change(parent.id, children_settled=parent.children_settled - 1)
+            if parent.status == "running":
+                self.tables.set(self.tables.reopened, parent.id, True)
             self.wake(parent.id, self.now)
             if row.closed_at is not None:
                 self._unclose(parent.id)
 
-    def age_children(self, id: str) -> None:
-        """Marks children that settled without success as stale: the next attempt replaces them."""
+    def age_children(self, id: str, *, ending: bool = False) -> None:
+        """Marks children that settled without success as stale: the next attempt replaces them. With `ending` also those
+        that still run but are to be cancelled, and can settle in no other way."""
         for child in self.tables.children.get(id, ()):
-            if self.tables.rows[child].status in UNSUCCESSFUL:
+            row = self.tables.rows[child]
+            flagged = ending and row.status == "running" and row.cancel_reason is not None
+            if flagged or row.status in UNSUCCESSFUL:
                 self.tables.set(self.tables.stale, child, True)
 
     def _ready(self, id: str, outcome: Suspended) -> Iterator[int]:
@@ -116,6 +122,8 @@ class Moves:
             yield max(outcome.due_at, self.now)
         names = [received.name for received in self.tables.signals.get(id, {}).values()]
         if any(names.count(name) > taken for name, taken in zip(outcome.signals, outcome.taken, strict=True)):
+            yield self.now
+        if id in self.tables.reopened:  # the pass knew another number of settled children than there is
             yield self.now
         yield from self._joined(outcome, self.tables.rows[id].children_settled)
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
+import msgspec
+
 from perdure.model.query import Query
 from perdure.model.records import Child, Found, JournalView, Row, Stat, WorkerRow
 from perdure.model.status import SETTLED, Status
@@ -25,7 +27,7 @@ def settled(tables: Tables, ids: Sequence[str]) -> list[Row | None]:
 
 
 def journal(tables: Tables, ids: Sequence[str]) -> list[JournalView]:
-    """What is recorded, entries and signals by position, children in order of creation, then id."""
+    """What is recorded, entries and signals by position, children in the order in which they went in."""
     return [_view(tables, tables.rows[id]) if id in tables.rows else JournalView() for id in ids]
 
 
@@ -58,14 +60,16 @@ def stats(tables: Tables, now: int) -> list[Stat]:
 
 def workers(tables: Tables) -> list[WorkerRow]:
     """Workers in order of id."""
-    return [tables.workers[id] for id in sorted(tables.workers)]
+    return [
+        msgspec.structs.replace(tables.workers[id], running=len(tables.held.ids(id))) for id in sorted(tables.workers)
+    ]
 
 
 def _view(tables: Tables, row: Row) -> JournalView:
     entries = sorted(
         tables.entries.get(row.id, {}).values(), key=lambda entry: (entry.position, entry.key, entry.scope)
     )
-    children = sorted((tables.rows[id] for id in tables.children.get(row.id, ())), key=_age)
+    children = [tables.rows[id] for id in tables.children.get(row.id, ())]
     return JournalView(
         entries=tuple(entries),
         children=tuple(_child(tables, child) for child in children),

@@ -103,9 +103,9 @@ class MemoryStorage:
         with self._step():
             return maintenance.reclaim(self._tables, now)
 
-    def prune(self, now: int, closed_before: int | None, limit: int) -> int:
+    def prune(self, now: int, closed_before: int | None, limit: int, spare_own: bool = False) -> int:
         with self._step():
-            return maintenance.prune(self._tables, now, closed_before, limit)
+            return maintenance.prune(self._tables, now, closed_before, limit, spare_own)
 
     def get(self, ids: Sequence[str]) -> list[Row | None]:
         with self._lock:

@@ -67,6 +67,8 @@ class Tables:
         self.stale: dict[str, bool] = {}
         self.suspended: dict[str, bool] = {}
         """Executions that were suspended once: a pass of theirs is to be replayed."""
+        self.reopened: dict[str, bool] = {}
+        """Running executions of which a child was opened again meanwhile."""
         self.entries: dict[str, dict[tuple[str, str], Entry]] = {}
         self.signals: dict[str, dict[str, Received]] = {}
         self.children: dict[str, dict[str, bool]] = {}
@@ -112,7 +114,7 @@ class Tables:
         """Removes an execution and all that is kept about it."""
         row = self.rows[id]
         tables: list[dict[str, Any]] = [
-            self.wakes, self.stale, self.suspended, self.entries, self.signals, self.children
+            self.wakes, self.stale, self.suspended, self.reopened, self.entries, self.signals, self.children
         ]  # fmt: skip
         for table in tables:
             self.drop(table, id)

@@ -141,10 +141,10 @@ class SQLiteStorage:
                 self._database.afterwards(lambda: self._liveness.bury(answer.workers, alive))
             return answer
 
-    def prune(self, now: int, closed_before: int | None, limit: int) -> int:
+    def prune(self, now: int, closed_before: int | None, limit: int, spare_own: bool = False) -> int:
         with self._database.writing() as session:
             self._now = now
-            return maintenance.prune(session, now, closed_before, limit)
+            return maintenance.prune(session, now, closed_before, limit, spare_own)
 
     def get(self, ids: Sequence[str]) -> list[Row | None]:
         with self._database.reading() as session:

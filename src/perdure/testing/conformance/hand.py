@@ -166,7 +166,7 @@ class Hand:
     ) -> Beat:
         """Renews a worker's lease."""
         queues, tasks = ("default",), ("work", "other")
-        row = WorkerRow(worker, "host", 1, "1.0", queues, tasks, 100, len(running), START, self.now + LEASE)
+        row = WorkerRow(worker, "host", 1, "1.0", queues, tasks, 100, START, self.now + LEASE)
         known = None if holding is None else tuple(holding)
         return self.storage.heartbeat(Heartbeat(row, tuple(running), leaving, known), self.now)
 

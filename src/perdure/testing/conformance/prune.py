@@ -41,6 +41,18 @@ class PruneConformance(Conformance):
         assert self.prune(on) == 1
         assert on.status("short", "long", "kept") == [None, None, "completed"]
 
+    def test_own_retention_first(self, on: Hand) -> None:
+        """R15: what has a retention of its own is spared where that is asked for, and only until it is over."""
+        self.closed(on, "long", "longer", retention=1000)
+        self.closed(on, "plain")
+        on.now = START + 500
+        assert on.storage.prune(on.now, on.now, 1000, spare_own=True) == 1
+        assert on.status("long", "longer", "plain") == ["completed", "completed", None]
+        on.now = START + 1000
+        assert on.storage.prune(on.now, on.now, 1000, spare_own=True) == 1
+        assert on.status("long", "longer") == [None, "completed"]
+        assert self.prune(on, on.now) == 1
+
     def test_open_ones_stay(self, on: Hand) -> None:
         """R15: whatever their age and retention."""
         on.add("pending", "running", "waiting", retention=0)

@@ -24,12 +24,22 @@ class ReclaimConformance(Conformance):
 
     def test_a_worker_is_registered(self, on: Hand) -> None:
         """R6: one row per worker, as it describes itself; renewing changes it."""
-        row = WorkerRow("w9", "höst", 7, "2.1", ("q", "r"), ("t",), 5, 1, START, START + 10)
+        row = WorkerRow("w9", "höst", 7, "2.1", ("q", "r"), ("t",), 5, START, START + 10)
         on.storage.heartbeat(Heartbeat(row), on.now)
         assert [each for each in on.storage.workers(on.now) if each.id == "w9"] == [row]
-        renewed = msgspec.structs.replace(row, running=3, lease_until=START + 20)
+        renewed = msgspec.structs.replace(row, concurrency=3, lease_until=START + 20)
         on.storage.heartbeat(Heartbeat(renewed), on.now)
         assert [each for each in on.storage.workers(on.now) if each.id == "w9"] == [renewed]
+
+    def test_what_a_worker_runs_is_counted_when_asked(self, on: Hand) -> None:
+        """R6: not what a heartbeat last said of it."""
+        on.add("a", "b", "c")
+        on.start("a")
+        on.start("b")
+        assert {each.id: each.running for each in on.storage.workers(on.now)}["w1"] == 2
+        on.commit("a", DONE)
+        on.beat()
+        assert {each.id: each.running for each in on.storage.workers(on.now)}["w1"] == 1
 
     def test_a_heartbeat_names_what_is_lost(self, on: Hand) -> None:
         """R6: what another runs, what is settled, what is unknown; what is held is not named."""

@@ -116,6 +116,55 @@ class RetryConformance(Conformance):
         on.run("a", DONE)
         assert on.row("p").children_settled == 1
 
+    def test_a_child_opened_again_during_a_pass(self, on: Hand) -> None:
+        """R7, R8: the pass counts on a child that was settled when it looked; when it suspends, it looks again."""
+        on.parent("p", "a", "b", "c")
+        on.run("a", FAILED)
+        known = on.journal("p").children_settled
+        self.again(on, "a")
+        assert on.commit("p", joining(any=known + 1, rest_until=START + 99)).status == "waiting"
+        assert on.row("p").due_at == on.now
+        assert on.run("p", joining(any=1)).status == "waiting"
+        assert on.row("p").due_at is None
+
+    def test_one_opened_again_and_another_settled_during_a_pass(self, on: Hand) -> None:
+        """R7, R8: the number of settled children is the same again, what settled is not."""
+        on.parent("p", "a", "b")
+        on.run("a", FAILED)
+        known = on.journal("p").children_settled
+        self.again(on, "a")
+        on.run("b", DONE)
+        on.commit("p", joining(all=known + 1))
+        assert on.claimed() == ["a", "p"]
+
+    def test_a_child_opened_again_during_an_earlier_pass(self, on: Hand) -> None:
+        """R8: what a later pass reads is right, however the earlier one ended."""
+        ends = {"retried": Retried(START, FAILURE), "released": Released(START), "failed": FAILED}
+        for id, end in ends.items():
+            on.parent(id, f"child of {id}")
+            on.run(f"child of {id}", FAILED)
+            self.again(on, f"child of {id}")
+            on.commit(id, end)
+            self.again(on, id)
+            on.run(id, asleep(START + 50))
+            assert on.row(id).due_at == START + 50
+
+    def test_children_that_are_being_cancelled_become_stale(self, on: Hand) -> None:
+        """R9, R10: whatever they come to, they settle cancelled: the new generation replaces them, a new attempt does
+        not."""
+        on.parent("p", "held", "deep")
+        token = on.start("held")
+        on.cancel("held")
+        on.commit("p", Retried(START, FAILURE))
+        assert [child.stale for child in on.journal("p").children] == [False, False]
+        on.run("p", FAILED)
+        assert on.status("held", "deep") == ["running", "cancelled"]
+        self.again(on, "p")
+        assert [child.stale for child in on.journal("p").children] == [True, True]
+        on.run("p", spawns=[on.child("new", "p", slot="held", slot_generation=1)])
+        assert on.commit("held", DONE, token=token).status == "cancelled"
+        assert [child.stale for child in on.journal("p").children] == [True, True, False]
+
     def test_a_stale_child(self, on: Hand) -> None:
         """R9: opened again it is not stale."""
         on.parent("p", "a")
@@ -213,9 +262,24 @@ class RetryConformance(Conformance):
         assert on.row("p").children_settled == 3
         assert on.storage.forget(["p"], "work", on.now) == [0]
 
-    def test_what_is_settled_forgets_nothing(self, on: Hand) -> None:
+    def test_what_completed_forgets_nothing(self, on: Hand) -> None:
         """R9: its record is final."""
         on.add("a")
         on.run("a", DONE, entries=[activity("x")])
         assert on.storage.forget(["a"], "act", on.now) == [0]
         assert on.keys("a") == ["x"]
+
+    def test_what_did_not_complete_forgets_and_stays_as_it_is(self, on: Hand) -> None:
+        """R4, R9: so that an operator may forget first and retry then, and no worker comes in between."""
+        on.parent("p", "done", "bad")
+        on.run("done", DONE)
+        on.run("bad", FAILED)
+        on.commit("p", FAILED, entries=[activity("x"), activity("y", position=1, name="other")])
+        before = on.row("p")
+        assert on.storage.forget(["p"], "act", on.now) == [1]
+        assert on.storage.forget(["p"], "work", on.now) == [2]
+        assert on.row("p") == before
+        assert on.claimed() == []
+        self.again(on, "p")
+        assert on.keys("p") == ["y"]
+        assert [child.stale for child in on.journal("p").children] == [True, True]

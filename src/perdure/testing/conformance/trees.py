@@ -34,6 +34,20 @@ class TreeConformance(Conformance):
         }
         assert (children["a"].slot, children["a"].generation, children["a"].task_name) == ("a", 0, "work")
 
+    def test_children_come_in_the_order_of_their_start(self, on: Hand) -> None:
+        """R3: whatever their ids, tasks and fields, and however many start in one moment."""
+        on.add("p")
+        on.start("p")
+        mixed = [
+            on.child(f"{99 - number}", "p", task_name=("work", "other", "third")[number % 3], priority=number % 7)
+            for number in range(40)
+        ]  # fmt: skip
+        alternating = [on.child(f"b{9 - number}", "p", priority=number % 2) for number in range(4)]
+        on.commit("p", spawns=[*mixed, on.new("free")])
+        on.commit("p", spawns=alternating)
+        expected = [child.id for child in (*mixed, *alternating)]
+        assert [child.id for child in on.journal("p").children] == expected
+
     def test_all(self, on: Hand) -> None:
         """R7: a join of all wakes with the last child, at once."""
         on.parent("p", "a", "b", outcome=joining(all=2))

@@ -3,9 +3,9 @@
 -- The first columns of `executions` are small and change often, payloads stand last. Columns that `Row` does not have:
 --   place         where it is found: 0 falls due later, 1 due, 2 due and a suspect (crashed twice or more), 3 waits without
 --                 a moment, 4 running, 5 completed, 6 settled without success
---   marks         bits: 1 has (had) entries, 2 was suspended once
+--   marks         bits: 1 has (had) entries, 2 was suspended once, 4 a child was opened again while it ran
 --   signals       how many signals it was sent
---   stale         settled without success before its parent's current attempt, or forgotten
+--   stale         settled without success before its parent's current attempt (or surely will), or forgotten
 --   wake_*, rest_until   of a waiting execution: under which conditions it falls due (`Suspended`)
 --   expires_at    of a closed root: when its retention ends
 -- Every index is partial where it can be, so that settled executions are in none that a claim or a commit touches. Some
@@ -76,7 +76,8 @@ CREATE INDEX executions_age ON executions (created_at);
 CREATE INDEX executions_completed ON executions (task_name, queue, place) WHERE place = 5;
 CREATE INDEX executions_unsuccessful ON executions (task_name, queue, status, place) WHERE place = 6;
 CREATE INDEX executions_unsuccessful_age ON executions (created_at) WHERE place = 6;
-CREATE INDEX executions_closed ON executions (closed_at) WHERE closed_at IS NOT NULL AND parent_id IS NULL;
+CREATE INDEX executions_closed ON executions (closed_at)
+    WHERE closed_at IS NOT NULL AND parent_id IS NULL AND retention IS NULL;
 CREATE INDEX executions_expiry ON executions (expires_at, closed_at, id) WHERE expires_at IS NOT NULL;
 
 CREATE TABLE journal (
@@ -118,7 +119,6 @@ CREATE TABLE workers (
     queues TEXT NOT NULL,
     tasks TEXT NOT NULL,
     concurrency INTEGER NOT NULL,
-    running INTEGER NOT NULL,
     started_at INTEGER NOT NULL,
     lease_until INTEGER NOT NULL,
     draining INTEGER NOT NULL,

@@ -1,10 +1,10 @@
 -- Registers or renews a worker. A request to drain stays.
 INSERT INTO workers (
-    id, host, process, version, queues, tasks, concurrency, running, started_at, lease_until, draining, boot_id, inode
+    id, host, process, version, queues, tasks, concurrency, started_at, lease_until, draining, boot_id, inode
 )
-VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)
 ON CONFLICT (id) DO UPDATE SET
     host = excluded.host, process = excluded.process, version = excluded.version, queues = excluded.queues,
-    tasks = excluded.tasks, concurrency = excluded.concurrency, running = excluded.running,
+    tasks = excluded.tasks, concurrency = excluded.concurrency,
     started_at = excluded.started_at, lease_until = excluded.lease_until,
     draining = max(draining, excluded.draining), boot_id = excluded.boot_id, inode = excluded.inode;

@@ -1,0 +1,96 @@
+"""Forks: what of an execution goes into a copy of it.
+
+A fork has its original's options and input, unless another is given, and what was recorded before one entry. It runs
+nothing and reads nothing: the client hands in what is stored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Final, cast
+
+import msgspec
+
+from perdure.client.snapshots import NATURAL
+from perdure.engine.options import CallOptions
+from perdure.engine.specification import checked_input
+from perdure.engine.task import Call, Task
+from perdure.errors import ConfigurationError, InvalidInputError
+from perdure.model.policy import Sizes
+from perdure.model.records import MEMO, Child, Entry, JournalView, NewExecution, Row
+
+COPIED: Final = 0
+"""The token of copied entries: no lease of the fork recorded them."""
+
+
+def fork_of(row: Row, id: str, text: str, entries: tuple[Entry, ...], deadline: int | None) -> NewExecution:
+    """The record of a copy with that input."""
+    return NewExecution(
+        id=id, task_name=row.task_name, input=text, queue=row.queue, priority=row.priority, deadline_at=deadline,
+        options=row.options, version=row.version, tags=row.tags, trace=row.trace, max_crashes=row.max_crashes,
+        retention=row.retention, entries=entries,
+    )  # fmt: skip
+
+
+def deadline_at(row: Row, task: Task[..., Any] | None, now: int) -> int | None:
+    """When a fork made now is to be over: it has as long as its original had. Of a retried execution whose deadline had
+    passed, and was dropped with it, the task's own is left."""
+    if row.deadline_at is not None:
+        return now + row.deadline_at - row.created_at
+    deadline = None if task is None or row.generation == 0 else task.settings.deadline
+    return None if deadline is None else now + round(deadline * 1000)
+
+
+async def replaced(task: Task[..., Any] | None, name: str, arguments: object, sizes: Sizes) -> str:
+    """A fork's new input, checked as that of a call where the task is known here. Raises `InvalidInputError`,
+    `PayloadTooLargeError`."""
+    given = cast("dict[str, object]", arguments) if isinstance(arguments, dict) else None
+    if task is None:
+        if given is None:
+            raise InvalidInputError(
+                "the task is not declared here: give the fork's input as a dict of arguments by name"
+            )
+        return checked_input(name, NATURAL.encode(given), sizes)
+    signature = task.signature
+    if given is not None and set(given) <= set(signature.names):
+        bound = signature.bind((), given)
+    else:
+        bound = signature.bind((cast("object", arguments),), {})
+    prepared = await Call(task, bound, CallOptions()).prepared()
+    return checked_input(name, signature.encode(prepared.arguments), sizes)
+
+
+def copied(view: JournalView, upto: str, execution_id: str) -> tuple[Entry, ...]:
+    """The memoised entries (children that completed among them) that stand before what is named by key or name: its
+    result, or else its first failure. Raises `ConfigurationError`."""
+    kept = sorted(_kept(view), key=_begun)
+    for index, entry in enumerate(kept):
+        if upto in (entry.key, entry.name):
+            return tuple(kept[:index])
+    others = [entry for entry in view.entries if entry.scope != MEMO] + [_entry(child) for child in view.children]
+    cut = min((_begun(entry) for entry in others if upto in (entry.key, entry.name)), default=None)
+    if cut is None:
+        raise ConfigurationError(
+            f"execution {execution_id} has no recorded entry {upto!r}; `perdure show` lists its keys"
+        )  # fmt: skip
+    return tuple(entry for entry in kept if _begun(entry) < cut)
+
+
+def _kept(view: JournalView) -> Iterator[Entry]:
+    """What a fork may take over. Of one slot the latest child counts, as it does for the original."""
+    for entry in view.entries:
+        if entry.scope == MEMO:
+            yield msgspec.structs.replace(entry, token=COPIED)
+    latest = {child.slot: child for child in sorted(view.children, key=lambda child: child.generation)}
+    for child in latest.values():
+        if child.status == "completed" and not child.stale:
+            yield _entry(child)
+
+
+def _entry(child: Child) -> Entry:
+    """A child as an entry of its parent's copy, which is not its parent."""
+    return Entry(child.slot, MEMO, 0, "child", child.task_name, child.result, None, None, child.created_at)
+
+
+def _begun(entry: Entry) -> tuple[int, int]:
+    return entry.started_at or entry.recorded_at, entry.position

@@ -1,0 +1,62 @@
+"""`News`: tells bodies that run here what others did to their executions: children that settled, signals that came.
+
+Who waits as a whole is woken by the storage. This is for bodies of which one branch waits while another runs: they hold
+their lease, so nobody wakes them. A hint asks for a look, and where hints are lost, the next poll does (rule R14).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Coroutine, Iterable, Mapping
+from typing import Any
+
+from perdure.engine.driver import Driver
+from perdure.errors import AppClosedError, StorageError
+from perdure.storage.store import Store
+
+logger = logging.getLogger("perdure")
+
+
+class News:
+    """Looks at the journals of `drivers`, many in one go; `start` runs a job of the worker's."""
+
+    def __init__(
+        self, store: Store, drivers: Mapping[str, Driver], start: Callable[[Coroutine[Any, Any, None]], None]
+    ) -> None:
+        self._store, self._drivers, self._start = store, drivers, start
+        self._asked: set[str] = set()
+
+    def look(self) -> None:
+        """Looks for every body of which a branch waits while it holds its lease."""
+        if self._drivers:
+            self.look_at(id for id, driver in self._drivers.items() if _half_waits(driver))
+
+    def look_at(self, ids: Iterable[str]) -> None:
+        """Looks for these executions."""
+        idle = not self._asked
+        self._asked.update(ids)
+        if idle and self._asked:
+            self._start(self._read())
+
+    def ended(self, child: Driver) -> None:
+        """A child ended in this process: its parent may run here and wait for it in one branch."""
+        parent = self._drivers.get(child.claim.parent_id or "")
+        if parent is not None and _half_waits(parent):
+            self.look_at((parent.claim.id,))
+
+    async def _read(self) -> None:
+        ids = list(self._asked)
+        self._asked.clear()
+        try:
+            views = await self._store.read(lambda storage: storage.journal(ids))
+        except (StorageError, AppClosedError) as error:  # the next poll looks again
+            logger.debug("journals cannot be read: %s", error)
+            return
+        for execution_id, view in zip(ids, views, strict=True):
+            driver = self._drivers.get(execution_id)
+            if driver is not None:
+                driver.feed(view)
+
+
+def _half_waits(driver: Driver) -> bool:
+    return driver.waiting and driver.phase == "running"
