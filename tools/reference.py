@@ -57,8 +57,8 @@ def commands() -> str:
 
 def contexts(command: click.Command, name: str, parent: click.Context | None) -> Iterator[click.Context]:
     """A command and those below it, as if each were called."""
-    context = click.Context(command, parent, name, terminal_width=WIDTH, max_content_width=WIDTH)
-    context.help_option_names = parent.help_option_names if parent else ["-h", "--help"]
+    settings = command.context_settings | {"terminal_width": WIDTH, "max_content_width": WIDTH}
+    context = click.Context(command, parent, name, **settings)
     yield context
     if isinstance(command, click.Group):
         for below in command.list_commands(context):

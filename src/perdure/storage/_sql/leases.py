@@ -30,10 +30,16 @@ DUE, PRIORITY, ID = 23, 13, 0
 
 def claim(session: Session, request: ClaimRequest, now: int) -> Claimed:
     """Leases work to a worker."""
-    session.run("promote", now, request.queues, max(LEAST_PROMOTED, 2 * request.limit))
-    places = _named(session, request) if request.ids else _due(session, request, now)
+    next_due, unpromoted, ready, suspects = session.read("outlook", now, request.queues)[0]
+    if request.ids:
+        places = _named(session, request)
+    else:
+        if unpromoted:
+            session.run("promote", now, request.queues, max(LEAST_PROMOTED, 2 * request.limit))
+        places = _due(session, request, now, bool(ready or unpromoted), bool(suspects or unpromoted))
     claims = _lease(session, request.worker_id, places, now) if places else ()
-    (next_due,) = session.read("next_due", now, request.queues)[0]
+    if claims and next_due is not None:  # it may have been the deadline of one of them
+        ((next_due, *_),) = session.read("outlook", now, request.queues)
     return Claimed(claims, len(claims) < request.limit, next_due)
 
 
@@ -87,13 +93,13 @@ def _without_suspects(rows: Sequence[Sequence[Any]], request: ClaimRequest) -> I
         yield row
 
 
-def _due(session: Session, request: ClaimRequest, now: int) -> list[int | str]:
-    """The places of due work that fits, by priority, then due time, then id."""
+def _due(session: Session, request: ClaimRequest, now: int, ready: bool, suspects: bool) -> list[int | str]:
+    """The places of due work that fits, by priority, then due time, then id; `ready` and `suspects`: what there may be."""
     if request.limit <= 0:
         return []
-    lanes = _lanes(session, request)
+    lanes = _lanes(session, request) if ready else []
     rows = session.choose("choose", (now, request.limit), lanes) if lanes else []
-    if request.suspects:
+    if suspects and request.suspects:
         rows += session.read("suspect", now, request.queues, request.tasks)
     return [row[3] for row in nsmallest(request.limit, rows, key=itemgetter(0, 1, 2))]
 

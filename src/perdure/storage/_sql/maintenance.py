@@ -25,6 +25,8 @@ MOST_ROOTS: Final = 1000
 
 def reclaim(session: Session, dead: Sequence[str], now: int) -> Reclaimed:
     """Takes back and settles; see the module's docstring."""
+    if not dead and not session.read("overdue", now)[0][0]:
+        return Reclaimed()
     gone = sorted({*dead, *(row[0] for row in session.read("late_workers", now))})
     if gone:
         session.run("remove_workers", gone)
