@@ -114,6 +114,12 @@ class Perdure(Registry):
     def __repr__(self) -> str:
         return f"Perdure({self.settings.url!r}, {len(self._tasks)} tasks)"
 
+    def _grew(self) -> None:
+        super()._grew()
+        opened = self._opened
+        if opened is not None and opened.worker is not None and self.is_open:
+            opened.loop.call_soon_threadsafe(opened.worker.serve, tuple(self._tasks))
+
     # -- opening and closing ------------------------------------------------------------------------------------------
 
     async def start(self, *, worker: bool = True) -> None:

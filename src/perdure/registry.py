@@ -188,6 +188,10 @@ class Registry:
 
     def _declared(self, name: str, aliases: tuple[str, ...]) -> None:
         self._renamed.update(dict.fromkeys(aliases, name))
+        self._grew()
+
+    def _grew(self) -> None:
+        """Something is declared that was not before: whoever includes this has it too."""
         for includer in self._includers:
             includer._adopt(self)
 
@@ -208,8 +212,7 @@ class Registry:
         self._renamed.update(registry._renamed)
         self._tasks.update(registry._tasks)
         self._activities.update(registry._activities)
-        for includer in self._includers:
-            includer._adopt(self)
+        self._grew()
 
     @property
     def sizes(self) -> Sizes:

@@ -6,6 +6,7 @@ import asyncio
 import os
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from perdure import (
     ExecutionFailedError,
     ExecutionNotFoundError,
     Perdure,
+    Registry,
     StorageError,
 )
 from perdure.client import blocking
@@ -419,3 +421,36 @@ async def test_a_worker_that_cannot_start_leaves_nothing_open(app: Perdure, how:
             await run
     assert not app.is_open
     assert closed == [1]
+
+
+async def test_what_is_declared_while_a_worker_runs_is_run_too() -> None:
+    app, registry = Perdure("memory://"), Registry()
+    app.include(registry)
+    async with TestApp(app) as t:
+
+        @app.task
+        async def late(x: int) -> int:
+            return x + 1
+
+        @registry.task
+        async def included(x: int) -> int:
+            return await late(x) * 2
+
+        another = Registry("more-")
+
+        @another.task
+        async def third(x: int) -> int:
+            return await included(x)
+
+        app.include(another)
+        assert await third.run(1) == 4
+        await t.advance(30)
+        (worker,) = await app.workers()
+        assert set(worker.tasks) == {"late", "included", "more-third"}
+
+
+def test_what_is_declared_beside_a_blocking_client_is_run_too(tmp_path: Path) -> None:
+    app = Perdure(f"sqlite:///{tmp_path}/jobs.db")
+    with app as client:
+        double = double_task(app)
+        assert client.run(double.call(2)) == 4

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import dataclasses
 import logging
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -102,6 +103,12 @@ class Worker:
         logger.info(
             "worker %s started: %d tasks, queues %s", self.id, len(self._tasks), ", ".join(sorted(self._queues))
         )
+
+    def serve(self, tasks: tuple[str, ...]) -> None:
+        """These are the app's tasks from now on: some were declared while it worked."""
+        self._tasks, self.settings = frozenset(tasks), dataclasses.replace(self.settings, tasks=tasks)
+        self._heart.beat_soon()
+        self._claimer.due()
 
     async def stop(self, drain: float | None = None) -> None:
         """Ends in order, waiting up to `drain` seconds for running bodies; then they are interrupted and released."""
