@@ -143,6 +143,61 @@ async def test_relaxed_results_are_recorded_too(app: Perdure, ran: list[Any], du
     assert len(ran) == 20
 
 
+@pytest.mark.parametrize(("durability", "ahead"), [("strict", 1), ("relaxed", 256)])
+async def test_how_far_a_body_may_run_ahead_of_what_is_durable(
+    app: Perdure, ran: list[Any], durability: Any, ahead: int
+) -> None:
+    @app.activity(durability=durability)
+    async def act(number: int) -> int:
+        ran.append(number)
+        return number
+
+    @app.activity
+    async def last() -> None:
+        ran.append("last")
+
+    @app.task
+    async def task(count: int) -> int:
+        total = sum([await act(number) for number in range(count)])
+        await last()
+        return total
+
+    async with TestApp(app) as t:
+        t.faults.decide = lambda operation: "before" if operation.name == "commit" else None
+        handle = await task.enqueue(1000)
+        await t.advance(60)
+        assert ran == list(range(ahead))
+        t.faults.heal()
+        assert await handle.result() == sum(range(1000))
+    assert ran == [*range(1000), "last"]
+
+
+async def test_a_strict_step_waits_for_relaxed_ones_only_with_its_own_result(app: Perdure, ran: list[Any]) -> None:
+    @app.activity(durability="relaxed")
+    async def act(number: int) -> int:
+        ran.append(number)
+        return number
+
+    @app.activity
+    async def strict(name: str) -> None:
+        ran.append(name)
+
+    @app.task
+    async def task() -> None:
+        await act(1)
+        await strict("runs at once")
+        await strict("waits for the one before")
+
+    async with TestApp(app) as t:
+        t.faults.decide = lambda operation: "before" if operation.name == "commit" else None
+        handle = await task.enqueue()
+        await t.advance(60)
+        assert ran == [1, "runs at once"]
+        t.faults.heal()
+        await handle.result()
+    assert ran == [1, "runs at once", "waits for the one before"]
+
+
 async def test_a_strict_result_is_durable_before_the_next_step(app: Perdure) -> None:
     seen: list[list[str]] = []
 
