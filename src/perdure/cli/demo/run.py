@@ -31,6 +31,7 @@ DATA: Final = ".perdure-demo"
 TASK: Final = "index_folder"
 APP: Final = "perdure.cli.demo.index:app"
 LOOK: Final = 0.1
+LEAVING: Final = 30.0
 
 try:
     import fcntl
@@ -139,6 +140,7 @@ Watcher = Callable[[Scene], None]
 async def conduct(app: Perdure, home: Home, folder: Path, *, kill: bool, workers: int, see: Watcher) -> Story:
     """Runs the whole demo on an app that is connected to the home's store. Raises `Problem`."""
     handle, resumed = await _handle(app, home, folder)
+    await _emptied(app, see)
     log = Log(str(home.effects), handle.id)
     with home.log.open("ab") as output:
         conductor = Conductor(app, home, handle, log, _brood(home, output), see)
@@ -161,6 +163,22 @@ async def _handle(app: Perdure, home: Home, folder: Path) -> tuple[Handle[Any], 
             f"perdure demo {found.input['folder']}   to finish it, or perdure demo --fresh   to forget it",
         )  # fmt: skip
     return app.handle(found.id), True
+
+
+async def _emptied(app: Perdure, see: Watcher) -> None:
+    """Returns when no worker of an earlier demo is left. One whose demo was killed notices that, and leaves by itself."""
+    clock = SystemClock()
+    until = clock.monotonic() + LEAVING
+    while True:
+        await app.client.store.ask("reclaim", None)
+        left = [worker for worker in await app.workers() if worker.alive]
+        if not left:
+            return
+        if clock.monotonic() > until:
+            raise Problem(1, f"worker {left[0].id} of an earlier demo does not leave", "", f"kill {left[0].process}")
+        see(Scene(0, 0, "a worker of the last demo leaves"))
+        await app.client.store.ask("drain", ([worker.id for worker in left],))
+        await clock.sleep(LOOK)
 
 
 def _brood(home: Home, output: IO[bytes]) -> Brood:
