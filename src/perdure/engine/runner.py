@@ -48,13 +48,13 @@ def begin(host: Host, claim: Claim, view: JournalView, context: contextvars.Cont
     driver = Driver(host, claim, view, partial(_concluded, task))
     shared = Pass(driver)
     verbs = Verbs(shared)
-    driver.blocking = task is not None and not task.is_async
+    driver.blocking = task is not None and not task.is_async and task.drive is None
     loop = asyncio.get_running_loop()
     bridge = _bridge(driver, loop) if driver.blocking else None
     face = Context(verbs) if bridge is None else BlockingContext(verbs, bridge)
     scope = driver.scope = Scope(driver, shared.root, face, Durable(verbs), None, bridge)
     context.run(current.set, scope)
-    coroutine = _body(host, driver, task, scope, view)
+    coroutine = _body(verbs, task, scope, view)
     driver.start(make_task(loop, coroutine, context, claim.id))
     if claim.cancel_reason is not None:
         driver.cancel(claim.cancel_reason)
@@ -67,9 +67,9 @@ def _bridge(driver: Driver, loop: asyncio.AbstractEventLoop) -> BodyPortal:
         driver.cancel_reason is not None))  # fmt: skip
 
 
-async def _body(host: Host, driver: Driver, task: Task[..., Any] | None, scope: Scope, view: JournalView) -> Any:
-    """Checks, decodes and runs the task's function."""
-    claim = driver.claim
+async def _body(verbs: Verbs, task: Task[..., Any] | None, scope: Scope, view: JournalView) -> Any:
+    """Checks, decodes and runs the task's function, or what drives it."""
+    host, driver, claim = verbs.host, verbs.driver, verbs.driver.claim
     if driver.cancel_reason is not None:  # of a `def` body, whose thread is not started
         raise asyncio.CancelledError
     if task is None:
@@ -86,9 +86,11 @@ async def _body(host: Host, driver: Driver, task: Task[..., Any] | None, scope: 
         args, kwargs = task.signature.spread(task.signature.decode(host.payloads.unwrap(claim.input)))
     except (DecodeError, PerdureError) as error:
         raise JournalDriftError(f"the stored input of task {task.name} does not fit its signature: {error}") from error
-    if task.signature.context_name is not None:
-        args.insert(0, scope.context)
     try:
+        if task.drive is not None:
+            return await task.drive(verbs, args, kwargs)
+        if task.signature.context_name is not None:
+            args.insert(0, scope.context)
         if task.is_async:
             return await cast("Any", task.fn(*args, **kwargs))
         return await host.in_thread(partial(task.fn, *args, **kwargs), body=True)

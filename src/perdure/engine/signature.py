@@ -23,6 +23,8 @@ KEYWORD_ONLY, VAR_POSITIONAL, VAR_KEYWORD = (
     inspect.Parameter.VAR_POSITIONAL,
     inspect.Parameter.VAR_KEYWORD,
 )
+AS_HINTED: Final = object()
+"""The result is what the function's own hint says."""
 CONTEXT_NAMES: Final = frozenset({"Context", "BlockingContext"})
 
 Arguments = dict[str, object]
@@ -30,13 +32,16 @@ _raw_object = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 class Signature:
-    """The parameters and result of one function. `what` names it in errors, as in `task embed`.
+    """The parameters and result of one function. `what` names it in errors, as in `task embed`; `returns` is the hint of
+    the result where it is not what the function itself returns.
 
     Raises `NotSerializableError` where a hint cannot be stored.
     """
 
-    def __init__(self, function: Callable[..., object], what: str, *, context: bool) -> None:
-        self.what, self._function = what, function
+    def __init__(
+        self, function: Callable[..., object], what: str, *, context: bool, returns: object = AS_HINTED
+    ) -> None:
+        self.what, self._function, self._returns = what, function, returns
         self._parameters = list(inspect.signature(function).parameters.values())
         self.context_name = _context_parameter(self._parameters) if context else None
         if self.context_name is not None:
@@ -158,7 +163,8 @@ class Signature:
                     return {}
                 raise NotSerializableError(f"{self.what}: type hint {error.name!r} is not defined") from error
             self._codecs = {p.name: self._codec(p, hints) for p in self._parameters}
-            self._result = codec_for(hints.get("return", EMPTY), f"the result of {self.what}")
+            returns = hints.get("return", EMPTY) if self._returns is AS_HINTED else self._returns
+            self._result = codec_for(returns, f"the result of {self.what}")
         return self._codecs
 
     def _codec(self, parameter: inspect.Parameter, hints: dict[str, Any]) -> TypeCodec:

@@ -10,7 +10,7 @@ import asyncio
 import inspect
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, replace
-from typing import Any, Generic, ParamSpec, TypeVar, Unpack, cast
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeAlias, TypeVar, Unpack, cast
 
 from perdure.engine.handle import Handle
 from perdure.engine.options import (
@@ -25,11 +25,15 @@ from perdure.engine.options import (
 )
 from perdure.engine.ports import Owner, Transport
 from perdure.engine.scope import body_scope, current
-from perdure.engine.signature import Arguments, Signature
+from perdure.engine.signature import AS_HINTED, Arguments, Signature
 from perdure.errors import ConfigurationError, InvalidInputError, NotInExecutionError, PerdureError
+
+if TYPE_CHECKING:
+    from perdure.engine.verbs import Verbs
 
 P = ParamSpec("P")
 R_co = TypeVar("R_co", covariant=True)
+Drive: TypeAlias = "Callable[[Verbs, list[object], dict[str, object]], Awaitable[Any]]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +56,11 @@ class Call(Generic[R_co]):
 
 
 class Task(Generic[P, R_co]):
-    """A durable function as declared. `fn` is the undecorated function, `name` what it is stored under."""
+    """A durable function as declared. `fn` is the undecorated function, `name` what it is stored under.
+
+    `drive` is what runs in its place where the task is of another style than a plain function: a tree, a sequence. It is
+    given the pass and the arguments, and calls `fn` as it sees fit. `returns` is then the hint of the result.
+    """
 
     def __init__(
         self,
@@ -61,14 +69,17 @@ class Task(Generic[P, R_co]):
         settings: TaskOptions,
         owner: Owner,
         call: CallOptions | None = None,
+        *,
+        drive: Drive | None = None,
+        returns: object = AS_HINTED,
     ) -> None:
-        self.fn = function
+        self.fn, self.drive, self._returns = function, drive, returns
         self.name = checked_name(f"task {name!r}", name)
         self.settings = settings
         self.owner = owner
         self.call_options = call or CallOptions()
         self.is_async = inspect.iscoroutinefunction(function)
-        self.signature = Signature(function, f"task {name}", context=True)
+        self.signature = Signature(function, f"task {name}", context=True, returns=returns)
         if self.is_async and self.signature.context_name == "BlockingContext":
             raise ConfigurationError(f"task {name} is an async def and asks for BlockingContext; annotate Context")
         if not self.is_async and self.signature.context_name == "Context":
@@ -107,7 +118,9 @@ class Task(Generic[P, R_co]):
     def options(self, **settings: Unpack[CallSettings]) -> Task[P, R_co]:
         """The same task with options for its next calls. Raises `ConfigurationError`."""
         call = call_options(f"task {self.name}", self.call_options, self.owner.sizes, **settings)
-        return Task(self.fn, self.name, self.settings, self.owner, call)
+        return Task(
+            self.fn, self.name, self.settings, self.owner, call, drive=self.drive, returns=self._returns
+        )  # fmt: skip
 
     def handle(self, id: str) -> Handle[R_co]:
         """A handle on an execution of this task by its id. Asks nothing."""
