@@ -12,7 +12,6 @@ import logging
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from importlib.metadata import PackageNotFoundError, version
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, cast
 
@@ -386,6 +385,8 @@ async def _close(opened: Opened, drain: float) -> None:
 
 def package_version() -> str:
     """The installed version of this package."""
+    from importlib.metadata import PackageNotFoundError, version  # slow to import, and rarely asked
+
     try:
         return version("perdure")
     except PackageNotFoundError:

@@ -159,3 +159,22 @@ def test_a_new_store_is_for_its_user_alone(cli: Cli) -> None:
 def test_a_file_that_is_no_database(cli: Cli) -> None:
     Path("shop.db").write_text("hello" * 1000)
     assert "no SQLite database" in cli("list", code=5).stderr
+
+
+def test_check_tells_of_what_only_a_pass_can_tell(cli: Cli, reaching: Reaching) -> None:
+    order = cli.enqueue("order", "customer=1")
+    reaching(order, "status:waiting")
+    cli("signal", order, "approval", '{"by": 3}')
+    reaching(order, "status:pending")
+    screen = cli("check", APP).output
+    assert "! 1 of them does not fit the code that last tried" in screen
+    assert f"perdure retry {order} --forget approval" in " ".join(screen.split())
+    document = cli.json("check", APP)
+    assert ([], [order]) == (document["drift"], [each["id"] for each in document["tried"]])
+    assert "forgot" in cli("retry", order, "--forget", "approval", "--yes").output
+    cli("signal", order, "approval", "true")
+    reaching(order, "status:completed")
+    assert [e["outcome"] for e in cli.json("show", order)["journal"] if e["kind"] == "signal"] == [
+        "forgotten",
+        "recorded",
+    ]

@@ -394,3 +394,29 @@ async def test_drift_is_not_taken_for_the_failure_of_an_attempt(ran: list[Any]) 
     async with redeployed(t, apps[2]) as t:
         await t.advance(30)
         assert ran[2:4] == [None, "ValueError"]
+
+
+async def test_a_signal_of_the_wrong_type_is_drift_until_it_is_forgotten(app: Perdure) -> None:
+    @app.task
+    async def task(ctx: Context) -> list[int]:
+        return [await ctx.wait_for("number", int) for _ in range(3)]
+
+    async with TestApp(app) as t:
+        handle = await task.enqueue()
+        for value in (1, "two", 3, 4):
+            await handle.signal("number", value)
+        await t.advance(1)
+        shown = await handle.execution()
+        assert (shown.status, shown.attempt) == ("pending", 0)
+        assert shown.failure is not None
+        assert f"`perdure retry {handle.id} --forget number`" in shown.failure.message
+        assert await app.client.forget(handle.id, "number") == 2
+        await t.advance(1)
+        assert [entry.outcome for entry in await handle.activities()] == [
+            "forgotten",
+            "forgotten",
+            "recorded",
+            "recorded",
+        ]
+        await handle.signal("number", 5)
+        assert await handle.result() == [3, 4, 5]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import Any
 
 import pytest
@@ -337,3 +338,36 @@ async def test_a_give_up_caught_by_the_body_is_just_an_error(app: Perdure) -> No
 
     async with TestApp(app):
         assert await task.run() == "caught stop"
+
+
+@pytest.mark.parametrize("replayed", [False, True])
+async def test_a_traceback_leads_to_the_line_of_the_users_that_raised(app: Perdure, replayed: bool) -> None:
+    @app.activity
+    async def divide(by: int) -> float:
+        return 1 / by  # it fails here
+
+    @app.task(retries=0)
+    async def inner(ctx: Context) -> float:
+        try:
+            return await divide(0)
+        except ZeroDivisionError:
+            if not replayed:
+                raise
+        await ctx.sleep(10)
+        return await divide(0)
+
+    @app.task(retries=0)
+    async def outer() -> float:
+        return await inner()
+
+    async with TestApp(app, always_replay=replayed):
+        with pytest.raises(ExecutionFailedError) as caught:
+            await outer.run()
+    failure = caught.value.failure
+    assert failure is not None
+    assert failure.cause is not None
+    frames = re.findall(r'File ".*?([^/\\]+)", line \d+, in (\w+)', failure.cause.traceback)
+    assert [name for _, name in frames] == ["inner", "divide"]
+    assert {file for file, _ in frames} == {"test_failures.py"}
+    assert "it fails here" in failure.cause.traceback
+    assert re.fullmatch(r"it was raised at test_failures\.py:\d+ in outer", caught.value.__notes__[0])

@@ -12,7 +12,7 @@ from perdure.cli.paging import OPEN, journals, pages
 from perdure.cli.screen import print_json, say, say_wrapped, styled
 from perdure.cli.text import plural
 from perdure.cli.where import Where, shared
-from perdure.codec import Payloads
+from perdure.codec import Payloads, decode_failure
 from perdure.engine.compatibility import problems
 from perdure.model.records import Row
 from perdure.registry import Names
@@ -34,25 +34,42 @@ def check(where: Where, app: str | None) -> int:
     found = where.app()
     names, payloads = Names(found), found.payloads
 
-    async def look(app: Perdure) -> tuple[int, Findings]:
+    async def look(app: Perdure) -> tuple[int, Findings, Findings]:
         return await _look(app, names, payloads)
 
-    count, findings = where.read(look, found)
+    count, findings, tried = where.read(look, found)
     if where.json:
-        print_json({"checked": count, "drift": [_shape(row, said) for row, said in findings]})
+        shapes = [[_shape(row, said) for row, said in each] for each in (findings, tried)]
+        print_json({"checked": count, "drift": shapes[0], "tried": shapes[1]})
     else:
         _show(count, findings)
+        _show_tried(tried)
     return 1 if findings else 0
 
 
-async def _look(app: Perdure, names: Names, payloads: Payloads) -> tuple[int, Findings]:
-    count, findings = 0, Findings()
+async def _look(app: Perdure, names: Names, payloads: Payloads) -> tuple[int, Findings, Findings]:
+    """How many there are, what does not fit, and what did not fit the code that last tried it, where only a pass can tell
+    whether it fits this one."""
+    count, findings, tried = 0, Findings(), Findings()
     async for rows in pages(app, OPEN):
         count += len(rows)
         for row, view in zip(rows, await journals(app, rows), strict=True):
             if said := problems(names, payloads, row, view):
                 findings.append((row, said))
-    return count, findings
+            elif row.drifts and row.failure is not None:
+                tried.append((row, [decode_failure(row.failure).message]))
+    return count, findings, tried
+
+
+def _show_tried(tried: Findings) -> None:
+    if not tried:
+        return
+    verb = "does" if len(tried) == 1 else "do"
+    say(styled("! ", "yellow"), f"{plural(len(tried), 'of them', 'of them')} {verb} not fit the code that last tried")
+    for row, said in tried[:NAMED]:
+        say_wrapped(styled(f"{row.id}: {said[0]}"), 4)
+    if len(tried) > NAMED:
+        say(styled(f"    and {len(tried) - NAMED} more: perdure list status:pending", "dim"))
 
 
 def _shape(row: Row, said: list[str]) -> dict[str, object]:

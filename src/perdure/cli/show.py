@@ -141,15 +141,17 @@ def _print_payload(name: str, value: object) -> None:
     console().print(Text.assemble((f"  {name:<9}", "dim"), shown), soft_wrap=True)
 
 
-def _print_failure(failure: Failure, whole: bool) -> None:
+def _print_failure(failure: Failure, whole: bool, title: str = "failure") -> None:
     said = styled(f"{failure.type}: {failure.message}", "red")
-    say_wrapped(said, 11, first=Text(f"  {'failure':<9}", "dim"))
+    say_wrapped(said, 11, first=Text(f"  {title:<9}", "dim"))
     lines = safe_lines(failure.traceback).splitlines()
     shown = lines if whole else _last_own_frame(lines)
     for line in shown:
         console().print(Text(" " * 9 + line, "dim"), soft_wrap=True)
     if len(shown) < len(lines) and not whole:
         say(" " * 11, styled("the whole traceback: --traceback", "dim"))
+    if failure.cause is not None and whole:
+        _print_failure(failure.cause, whole, "cause")
 
 
 def _last_own_frame(lines: list[str]) -> list[str]:
@@ -188,6 +190,8 @@ def _outcome(entry: JournalEntry) -> Text:
         return Text(f"until {clock_text(entry.due_at)}")
     if entry.outcome == "open":
         return Text("… open", "blue")
+    if entry.outcome == "forgotten":
+        return Text(safe_text(f"forgotten: {json_text(plain(entry.value), indent=None)}", 300), "dim")
     if entry.outcome == "started":
         return Text("… began, no result", "yellow")
     return Text(safe_text(json_text(plain(entry.value), indent=None), 300))

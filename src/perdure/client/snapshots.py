@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any, cast
+from typing import Any, Literal, TypeAlias, cast
 
 import msgspec
 
@@ -25,6 +25,7 @@ from perdure.model.records import MEMO, Child, Entry, JournalView, Row, Stat, Wa
 from perdure.model.status import SETTLED, Status
 
 NATURAL = codec_for(object, "a stored value")
+Outcome: TypeAlias = Literal["recorded", "failed", "started", "forgotten"]
 _waits = msgspec.json.Decoder(tuple[Wait, ...])
 
 
@@ -105,7 +106,8 @@ def entries_of(view: JournalView, payloads: Payloads) -> list[JournalEntry]:
 
 def _entry(entry: Entry, payloads: Payloads) -> JournalEntry:
     failed = entry.failure is not None
-    outcome = "failed" if failed else "started" if entry.scope.startswith("started ") else "recorded"
+    aside: Outcome = "started" if entry.scope.startswith("started ") else "forgotten"
+    outcome: Outcome = "failed" if failed else "recorded" if entry.scope == MEMO else aside
     return JournalEntry(
         entry.key,
         entry.kind,
@@ -113,7 +115,7 @@ def _entry(entry: Entry, payloads: Payloads) -> JournalEntry:
         outcome,
         _value(entry, payloads),
         decode_failure(entry.failure) if entry.failure is not None else None,
-        None if entry.scope == MEMO else entry.scope.removeprefix("started "),
+        entry.scope.removeprefix("started ") if entry.scope and outcome != "forgotten" else None,
         moment_or_none(entry.due_at),
         moment_or_none(entry.started_at),
         moment(entry.recorded_at),

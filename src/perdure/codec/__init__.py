@@ -14,7 +14,7 @@ input and output.
 
 from perdure.codec.canonical import argument_digest, canonical, digest, same_canonical
 from perdure.codec.encrypt import Encrypt
-from perdure.codec.failures import carried, decode_failure, encode_failure, exception_of, failure_of
+from perdure.codec.failures import carried, decode_failure, encode_failure, exception_of, failure_of, place_of
 from perdure.codec.offload import Offload
 from perdure.codec.payload import PayloadCodec, Payloads
 from perdure.codec.problems import DecodeError
@@ -39,5 +39,6 @@ __all__ = [
     "encode_failure",
     "exception_of",
     "failure_of",
+    "place_of",
     "same_canonical",
 ]

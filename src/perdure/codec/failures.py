@@ -13,6 +13,8 @@ record. A class that is defined inside a function is stored without its module: 
 from __future__ import annotations
 
 import math
+import os
+import re
 import sys
 import traceback
 from collections.abc import Callable, Iterator
@@ -49,6 +51,8 @@ KINDS: Final[tuple[tuple[type[BaseException], FailureKind], ...]] = (
 )
 FINAL: Final = (GiveUp, Abort, NotSerializableError, PayloadTooLargeError, InvalidInputError)
 LOCAL: Final = "<locals>."
+HERE: Final = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+PLACE: Final = re.compile(r'^  File "(.+)", line (\d+), in (.+)$', re.MULTILINE)
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Failure).decode
@@ -105,7 +109,7 @@ def _record(error: BaseException, kind: FailureKind | None, limit: int, causes: 
     leaves = list(_leaves(error))
     own = _own_record(error, name, message)
     cause = own.cause if own else _cause_of(error, limit, causes)
-    text = _traceback_of(error, limit)
+    text = _traceback_of(error, limit, own)
     if own and isinstance(error, ActivityFailedError):
         return msgspec.structs.replace(own, kind=kind or own.kind, traceback=text)
     return Failure(
@@ -184,12 +188,35 @@ def _leaves(error: BaseException) -> Iterator[BaseException]:
             yield part
 
 
-def _traceback_of(error: BaseException, limit: int) -> str:
+def _traceback_of(error: BaseException, limit: int, own: Failure | None) -> str:
+    """Where it was raised, without the frames of this package unless there are no others. What was raised anew from a record
+    goes on with the frames of that record: those of the activity, say, below those of the task."""
     try:
-        text = clean("".join(traceback.format_exception(type(error), error, error.__traceback__, chain=False)))
+        found = traceback.TracebackException(type(error), error, error.__traceback__)
+        frames = [frame for frame in found.stack if not frame.filename.startswith(HERE)]
+        inner = _frames_in(own.traceback) if own else ""
+        if frames or inner:
+            found.stack = traceback.StackSummary.from_list(frames)
+        lines = list(found.format(chain=False))
+        below = sum(line.startswith("  File ") for line in lines) + 1 if inner and not _is_group(error) else len(lines)
+        text = clean("".join([*lines[:below], inner, *lines[below:]])) if inner else clean("".join(lines))
     except Exception:
         text = "".join(traceback.format_tb(error.__traceback__))
     return text if len(text) <= limit else "…" + text[len(text) - limit + 1 :]
+
+
+def _frames_in(text: str) -> str:
+    """The frames of a formatted traceback."""
+    lines = text.splitlines(keepends=True)
+    first = next((number for number, line in enumerate(lines) if line.startswith("  File ")), len(lines))
+    last = next((number for number, line in enumerate(lines[first:], first) if not line.startswith("  ")), len(lines))
+    return "".join(lines[first:last])
+
+
+def place_of(failure: Failure) -> str:
+    """Where a failure was raised, as `shop.py:5 in charge`; an empty text where that is not known."""
+    found = PLACE.findall(failure.traceback)
+    return f"{os.path.basename(found[-1][0])}:{found[-1][1]} in {found[-1][2]}" if found else ""
 
 
 def _arguments_of(error: BaseException) -> tuple[object, ...] | None:

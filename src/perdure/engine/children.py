@@ -10,7 +10,7 @@ import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, cast
 
-from perdure.codec import DecodeError, decode_failure
+from perdure.codec import DecodeError, decode_failure, place_of
 from perdure.engine.journal import Branch
 from perdure.engine.scope import current
 from perdure.engine.specification import specify
@@ -47,7 +47,10 @@ def ending_error(status: str, execution_id: str, task_name: str, failure: Failur
     message = failure.message if failure else status
     kind = f"{failure.type}: " if failure and failure.kind == "error" else ""
     words = {"failed": "failed", "timed_out": "timed out", "cancelled": "was cancelled"}[status]
-    return ENDINGS[status](f"task {task_name} ({execution_id}) {words}: {kind}{message}", failure, execution_id)
+    error = ENDINGS[status](f"task {task_name} ({execution_id}) {words}: {kind}{message}", failure, execution_id)
+    if failure is not None and (place := place_of(failure)):
+        error.add_note(f"it was raised at {place}")
+    return error
 
 
 async def spawn(verbs: Verbs, call: Call[Any], slot: str) -> Child:

@@ -99,6 +99,8 @@ class Ledger:
                 self.size += 1
                 if entry.kind == "signal" and entry.value is not None and entry.token > 0:
                     self.taken[entry.name] += 1  # one copied by a fork was taken from another execution's queue
+        elif entry.kind == "signal":
+            self.taken[entry.name] += 1  # forgotten since: the next wait takes the next one
         elif entry.scope.startswith(STARTED):
             self._started.add((entry.key, entry.scope.removeprefix(STARTED)))
         else:

@@ -13,7 +13,7 @@ import logging
 from functools import partial
 from typing import Any, cast
 
-from perdure.codec import DecodeError, carried, encode_failure, failure_of
+from perdure.codec import DecodeError, carried, encode_failure, failure_of, place_of
 from perdure.engine.activity import timeout_of
 from perdure.engine.blocking import BlockingContext, BodyPortal
 from perdure.engine.compatibility import VERSION, begun_by, drift, undecodable
@@ -258,14 +258,15 @@ def _drifted(driver: Driver, error: JournalDriftError) -> Outcome:
 
 
 def _log(driver: Driver, failure: Failure, outcome: Outcome) -> None:
-    claim = driver.claim
+    claim, place = driver.claim, place_of(failure)
+    at = f" at {place}" if place else ""
     if isinstance(outcome, Retried):
         pause = (outcome.due_at - driver.host.clock.now()) / 1000
-        logger.warning("task %s attempt %d failed (%s: %s); retry in %.3g s",
-                       claim.task_name, claim.attempt, failure.type, failure.message, pause, extra=_extra(driver))  # fmt: skip
+        logger.warning("task %s attempt %d failed%s (%s: %s); retry in %.3g s",
+                       claim.task_name, claim.attempt, at, failure.type, failure.message, pause, extra=_extra(driver))  # fmt: skip
     elif isinstance(outcome, Settled) and outcome.status in SETTLED:
         level = logging.WARNING if failure.kind == "aborted" else logging.ERROR
-        logger.log(level, "task %s (%s) %s: %s: %s", claim.task_name, claim.id, outcome.status,
+        logger.log(level, "task %s (%s) %s%s: %s: %s", claim.task_name, claim.id, outcome.status, at,
                    failure.type, failure.message, extra=_extra(driver))  # fmt: skip
 
 

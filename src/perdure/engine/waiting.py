@@ -50,7 +50,8 @@ async def wait_for(verbs: Verbs, name: str, codec: TypeCodec, timeout: Duration 
     try:
         return decode_signal(codec, verbs.host.payloads.unwrap(entry.value))
     except DecodeError as error:
-        raise verbs.drifted(f"signal {name!r} does not decode: {error}") from error
+        cure = f"`perdure retry {verbs.driver.claim.id} --forget {name}` lets it wait for the next one"
+        raise verbs.drifted(f"{error}; {cure}") from error
 
 
 async def _received(verbs: Verbs, key: str, name: str, due_at: int | None) -> Entry:

@@ -88,7 +88,7 @@ class JournalEntry:
     key: str
     kind: Literal["activity", "child", "timer", "signal", "value"]
     name: str
-    outcome: Literal["recorded", "failed", "started", "open"]
+    outcome: Literal["recorded", "failed", "started", "open", "forgotten"]
     value: object
     failure: Failure | None
     attempt: str | None

@@ -16,6 +16,8 @@ EntryKind: TypeAlias = Literal["activity", "child", "timer", "signal", "value"]
 
 MEMO = ""
 """Scope of an entry that holds for ever: a result, a timer, a value, a received signal."""
+FORGOTTEN = "forgotten "
+"""How the scope of a received signal begins that an operator let forget: it answers nothing any more, and stays taken."""
 
 
 class Wait(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -30,7 +32,7 @@ class Entry(msgspec.Struct, frozen=True):
     """One row of a journal; (execution, `key`, `scope`) is unique and the first write wins.
 
     `scope` is `MEMO` for what holds for ever; for a failure it is the attempt that saw it (`"generation.attempt"`), for
-    the mark that an at-most-once activity began, `"started"`. `name` is the activity, task or signal name.
+    the mark that an at-most-once activity began, `"started"`; for a forgotten signal `FORGOTTEN` and its position. `name` is the activity, task or signal name.
     `value` is the recorded result (JSON text), `failure` a failure record (JSON text); `due_at` belongs to timers.
     `position` orders the journal of one execution. `token` is the lease that recorded it, 0 for an entry copied from
     another execution (a fork): a signal in it was taken from that one's queue, not from this one's.

@@ -13,7 +13,7 @@ from typing import Final
 
 import msgspec
 
-from perdure.model.records import MEMO, JournalView, Row, WorkerRow
+from perdure.model.records import FORGOTTEN, MEMO, Entry, JournalView, Row, WorkerRow
 from perdure.model.status import SETTLED, STATUSES, UNSUCCESSFUL
 from perdure.storage.settling import load_waits
 
@@ -103,9 +103,14 @@ def open_has_a_reason(at: Snapshot) -> Iterator[Violation]:
         for name in {wait.name for wait in waits if wait.kind == "signal"}:
             view = at.journals[row.id]
             received = sum(signal.name == name for signal in view.signals)
-            own = [e for e in view.entries if e.kind == "signal" and e.scope == MEMO and e.token > 0]
+            own = [e for e in view.entries if e.kind == "signal" and _took(e)]
             taken = sum(e.name == name and e.value is not None for e in own)
             yield from _unless(received <= taken, "R8", row, f"waits for signal {name!r}, has one, and is not due")
+
+
+def _took(entry: Entry) -> bool:
+    """Whether a signal's entry holds, or held until it was forgotten, and was not copied by a fork."""
+    return entry.token > 0 and (entry.scope == MEMO or entry.scope.startswith(FORGOTTEN))
 
 
 def children_are_counted(at: Snapshot) -> Iterator[Violation]:

@@ -6,16 +6,16 @@
 
 from __future__ import annotations
 
-from importlib.metadata import entry_points
-from typing import cast
+from typing import Final, cast
 from urllib.parse import unquote, urlsplit
 
 from perdure.errors import ConfigurationError
-from perdure.storage.memory import MemoryStorage
+from perdure.extras import load
 from perdure.storage.protocol import Storage
-from perdure.storage.sqlite import SQLiteStorage
 
-GROUP = "perdure.storage"
+GROUP: Final = "perdure.storage"
+MEMORY, SQLITE = "perdure.storage.memory:MemoryStorage", "perdure.storage.sqlite:SQLiteStorage"
+"""Loaded when one is opened: an app that is only declared, or runs on the other one, need not have it."""
 
 
 def open_storage(url: str, schema: str = "perdure") -> Storage:
@@ -24,9 +24,11 @@ def open_storage(url: str, schema: str = "perdure") -> Storage:
     parts = urlsplit(url)
     scheme = parts.scheme.partition("+")[0]
     if scheme == "memory":
-        return MemoryStorage()
+        return cast("Storage", load(MEMORY)())
     if scheme == "sqlite":
-        return SQLiteStorage(_path(url, parts.netloc, parts.path))
+        return cast("Storage", load(SQLITE)(_path(url, parts.netloc, parts.path)))
+    from importlib.metadata import entry_points  # slow to import, and rarely asked
+
     for point in entry_points(group=GROUP):
         if point.name == scheme:
             return cast("Storage", point.load()(url, schema))

@@ -112,6 +112,7 @@ class Storage(Protocol):
 
     def forget(self, ids: Sequence[str], name: str, now: int) -> list[int]:
         """Drops the journal entries named `name` of executions that did not complete, and makes open ones due (R4).
+        A signal that was taken stays taken: its entry goes aside (`FORGOTTEN`), and the next wait takes the next signal.
         Children of the task `name` become stale, however they stand; what is open of them and below is cancelled (R9,
         R10). Answers how many entries and children it were, each."""
         ...

@@ -88,7 +88,8 @@ def retry(session: Session, ids: Sequence[str], now: int) -> list[Status | None]
 
 def forget(session: Session, ids: Sequence[str], name: str, now: int) -> list[int]:
     """Drops the entries of one name from journals of what did not complete, and makes children of that task stale,
-    cancelling those that are open; open executions that nobody runs fall due."""
+    cancelling those that are open; signals of that name that were taken are set aside. Open executions that nobody runs
+    fall due."""
     draft = Draft(session, now)
     draft.load(ids)
     answers = [_forget(draft, draft.rows.get(id), name) for id in ids]
@@ -105,7 +106,7 @@ def _numbers(session: Session, items: Sequence[NewSignal]) -> dict[tuple[str, st
 def _forget(draft: Draft, work: Work | None, name: str) -> int:
     if work is None or work.status == "completed":
         return 0
-    dropped = draft.session.run("forget", work.id, name)
+    dropped = draft.session.run("set_aside", work.id, name) + draft.session.run("forget", work.id, name)
     if dropped and not draft.session.read("has_entries", work.id)[0][0]:
         work.marks &= ~HAS_ENTRIES
         draft.touch(work, NEWS)

@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from perdure.model.records import Conflict, Enqueued, Entry, NewExecution, NewSignal, Received, Row
+import msgspec
+
+from perdure.model.records import FORGOTTEN, MEMO, Conflict, Enqueued, Entry, NewExecution, NewSignal, Received, Row
 from perdure.model.status import SETTLED, UNSUCCESSFUL, Status
 from perdure.storage.memory.moves import Moves
 from perdure.storage.memory.tables import OPEN_IDLE, Tables
@@ -82,7 +84,8 @@ def retry(tables: Tables, ids: Sequence[str], now: int) -> list[Status | None]:
 
 def forget(tables: Tables, ids: Sequence[str], name: str, now: int) -> list[int]:
     """Drops the entries of one name from journals of what did not complete, and makes children of that task stale,
-    cancelling those that are open; open executions that nobody runs fall due."""
+    cancelling those that are open; signals of that name that were taken are set aside. Open executions that nobody runs
+    fall due."""
     return [_forget(tables, id, name, now) for id in ids]
 
 
@@ -138,9 +141,13 @@ def _forget(tables: Tables, id: str, name: str, now: int) -> int:
     if row is None or row.status == "completed":
         return 0
     journal = tables.entries.get(id, {})
-    dropped = [place for place, entry in journal.items() if entry.name == name]
-    for place in dropped:
-        tables.drop(journal, place)
+    dropped = [entry for entry in journal.values() if entry.name == name and not _is_aside(entry)]
+    for entry in dropped:
+        tables.drop(journal, (entry.key, entry.scope))
+    for entry in dropped:
+        if entry.kind == "signal" and entry.scope == MEMO and entry.value is not None and entry.token > 0:
+            aside = msgspec.structs.replace(entry, scope=f"{FORGOTTEN}{entry.position}")
+            tables.set(journal, (aside.key, aside.scope), aside)
     forgotten = [child for child in tables.children.get(id, ()) if _names(tables, child, name)]
     moves = Moves(tables, now)
     for child in forgotten:
@@ -152,6 +159,10 @@ def _forget(tables: Tables, id: str, name: str, now: int) -> int:
     if row.status in OPEN_IDLE and (row.due_at is None or row.due_at > now):
         tables.change(id, due_at=now)
     return len(dropped) + len(forgotten)
+
+
+def _is_aside(entry: Entry) -> bool:
+    return entry.kind == "signal" and entry.scope.startswith(FORGOTTEN)
 
 
 def _names(tables: Tables, child: str, name: str) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from perdure.model.records import Released, Retried
+from perdure.model.records import MEMO, Entry, NewSignal, Released, Retried
 from perdure.testing.conformance.hand import (
     DONE,
     FAILED,
@@ -13,6 +13,7 @@ from perdure.testing.conformance.hand import (
     activity,
     asleep,
     joining,
+    listening,
 )
 
 
@@ -261,6 +262,22 @@ class RetryConformance(Conformance):
         assert on.commit("held", DONE, token=token).status == "cancelled"
         assert on.row("p").children_settled == 3
         assert on.storage.forget(["p"], "work", on.now) == [0]
+
+    def test_a_forgotten_signal_stays_taken(self, on: Hand) -> None:
+        """R12: the next wait of its name takes the next signal; what a late wait or a fork left is simply dropped."""
+        on.add("a", "b")
+        on.storage.signal([NewSignal("s1", "a", "go", "1")], on.now)
+        own = [
+            Entry("w", MEMO, 0, "signal", "go", "1", token=1), Entry("late", MEMO, 1, "signal", "go", failure="{}", token=1),
+        ]  # fmt: skip
+        on.run("a", asleep(START + 99), entries=own)
+        on.run("b", asleep(START + 99), entries=[Entry("w", MEMO, 0, "signal", "go", "1")])
+        assert on.storage.forget(["a", "b"], "go", on.now) == [2, 1]
+        (aside,) = on.journal("a").entries
+        assert (aside.key, aside.scope, aside.value) == ("w", "forgotten 0", "1")
+        assert on.storage.forget(["a"], "go", on.now) == [0]
+        assert on.commit("a", listening("go", taken=1), token=on.start("a")).status == "waiting"
+        assert on.row("a").due_at is None
 
     def test_what_completed_forgets_nothing(self, on: Hand) -> None:
         """R9: its record is final."""
