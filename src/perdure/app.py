@@ -19,7 +19,7 @@ from perdure.client.blocking import BlockingClient, LoopThread, warn_of_running_
 from perdure.client.client import Client
 from perdure.clock import Clock, SystemClock, seconds
 from perdure.codec import PayloadCodec, Payloads
-from perdure.engine.handle import Handle
+from perdure.engine.handle import Handle, checked_id
 from perdure.engine.ports import Transport
 from perdure.engine.scope import body_scope
 from perdure.engine.task import Call
@@ -282,8 +282,9 @@ class Perdure(Registry):
         return cast("list[Handle[R]]", await self._here().enqueue(list(calls)))
 
     def handle(self, id: str) -> Handle[Any]:
-        """A handle by id; its result is decoded by its task's type where that is declared here."""
-        return Handle(id, None, self._here())
+        """A handle by id; its result is decoded by its task's type where that is declared here. Raises
+        `ConfigurationError` for what can be no id."""
+        return Handle(checked_id(id), None, self._here())
 
     def call(self, name: str, /, *args: object, **kwargs: object) -> Call[object]:
         """A call of a task by its name. Raises `TaskNotFoundError` naming the nearest, `InvalidInputError`."""

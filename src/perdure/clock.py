@@ -13,11 +13,12 @@ import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Final, Protocol, Self
 
 from perdure.errors import ConfigurationError
 
 Duration = float | timedelta
+LAST_YEAR: Final = 9000
 
 
 class Cancellable(Protocol):
@@ -120,9 +121,11 @@ def milliseconds(duration: Duration, what: str = "duration", *, least: float = 0
 
 
 def instant(moment: datetime, what: str = "moment") -> int:
-    """An aware datetime as milliseconds UTC. Raises `ConfigurationError` for a naive one."""
+    """An aware datetime as milliseconds UTC. Raises `ConfigurationError` for a naive one, and for one after the year 9000."""
     if moment.tzinfo is None:
         raise ConfigurationError(f"{what} has no time zone; use datetime(..., tzinfo=UTC)")
+    if moment.year > LAST_YEAR:
+        raise ConfigurationError(f"{what} is {moment}; it must lie before the year {LAST_YEAR + 1}")
     return round(moment.timestamp() * 1000)
 
 

@@ -187,12 +187,15 @@ class GiveUp(Exception):  # noqa: N818 - it reads as the order it is
 class RetryLater(Exception):  # noqa: N818
     """Raise it in a task or activity to be retried after `delay` (seconds or a timedelta), whatever the policy says.
 
-    The number of retries that the policy allows still holds.
+    The number of retries that the policy allows still holds. Raises `ValueError` for a delay that is negative, no number or
+    longer than a hundred years.
     """
 
     def __init__(self, message: str = "", *, delay: float | timedelta) -> None:
         super().__init__(message)
         self.delay = delay.total_seconds() if isinstance(delay, timedelta) else float(delay)
+        if not 0 <= self.delay <= 3.2e9:
+            raise ValueError(f"RetryLater delay is {delay!r}; it must be seconds from 0 to 3.2e9 (a hundred years)")
 
 
 class Abort(Exception):  # noqa: N818

@@ -454,3 +454,9 @@ def test_what_is_declared_beside_a_blocking_client_is_run_too(tmp_path: Path) ->
     with app as client:
         double = double_task(app)
         assert client.run(double.call(2)) == 4
+
+
+@pytest.mark.parametrize("url", ["sqlite:///a#1.db", "sqlite:///a.db?mode=ro", "memory://?x=1"])
+def test_a_url_says_nothing_that_is_not_heard(url: str) -> None:
+    with pytest.raises(ConfigurationError, match="%3F or %23"):
+        open_storage(url)

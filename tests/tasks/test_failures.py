@@ -371,3 +371,29 @@ async def test_a_traceback_leads_to_the_line_of_the_users_that_raised(app: Perdu
     assert {file for file, _ in frames} == {"test_failures.py"}
     assert "it fails here" in failure.cause.traceback
     assert re.fullmatch(r"it was raised at test_failures\.py:\d+ in outer", caught.value.__notes__[0])
+
+
+@pytest.mark.parametrize("where", ["body", "branch", "activity"])
+@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])
+async def test_an_exit_that_nobody_typed_is_an_error_like_others(app: Perdure, where: str, error: Any) -> None:
+    async def leave() -> None:
+        raise error
+
+    @app.activity
+    async def act() -> None:
+        await leave()
+
+    @app.task(retries=0)
+    async def task() -> None:
+        if where == "body":
+            await leave()
+        await (act() if where == "activity" else asyncio.gather(leave()))
+
+    @app.task
+    async def neighbour() -> int:
+        return 1
+
+    async with TestApp(app):
+        with pytest.raises(ExecutionFailedError, match="RuntimeError"):
+            await task.run()
+        assert await neighbour.run() == 1

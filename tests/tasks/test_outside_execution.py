@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import pytest
 
-from perdure import AppClosedError, BlockingContext, Context, NotInExecutionError, Perdure, current_context
+from perdure import (
+    AppClosedError,
+    BlockingContext,
+    ConfigurationError,
+    Context,
+    Handle,
+    NotInExecutionError,
+    Perdure,
+    current_context,
+)
 from perdure.testing import TestApp
 
 
@@ -123,3 +133,62 @@ async def test_a_task_started_in_a_body_by_a_foreign_loop_callback_is_no_branch(
     async with TestApp(app):
         await task.run()
     assert seen == ["outside"]
+
+
+async def test_a_verb_in_another_event_loop_is_refused(app: Perdure) -> None:
+    @app.activity
+    async def act(number: int) -> int:
+        return number
+
+    @app.task(retries=0)
+    async def task(ctx: Context) -> list[str]:
+        said: list[str] = []
+        for verb in (lambda: act(1), lambda: ctx.sleep(1)):
+            try:
+                await asyncio.to_thread(lambda made: asyncio.run(_awaited(made)), verb)
+            except NotInExecutionError as error:
+                said.append(str(error))
+        return said
+
+    async with TestApp(app):
+        assert (
+            await task.run() == ["durable verbs belong in the event loop that runs their body, not in another one"] * 2
+        )
+
+
+async def _awaited(make: Callable[[], Coroutine[Any, Any, object]]) -> object:
+    return await make()
+
+
+async def test_a_handle_of_a_child_kept_beyond_its_parent(app: Perdure) -> None:
+    kept: list[Handle[int]] = []
+
+    @app.task
+    async def child() -> int:
+        return 1
+
+    @app.task
+    async def parent(ctx: Context) -> int:
+        kept.append(await ctx.spawn(child.call()))
+        return await kept[0].result()
+
+    async with TestApp(app):
+        assert await parent.run() == 1
+        for verb in (kept[0].result, kept[0].cancel):
+            with pytest.raises(NotInExecutionError):
+                await verb()
+        assert await app.handle(kept[0].id).result() == 1
+
+
+@pytest.mark.parametrize("id", ["", "\ud800", 5, None, Handle])
+async def test_what_can_be_no_id_is_refused_and_harms_nobody(app: Perdure, id: Any) -> None:
+    @app.task
+    async def task() -> int:
+        return 1
+
+    async with TestApp(app):
+        handle = await task.enqueue()
+        for make in (app.handle, task.handle):
+            with pytest.raises(ConfigurationError, match="an execution id is a text"):
+                make(handle if id is Handle else id)
+        assert await handle.result() == 1

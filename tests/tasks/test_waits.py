@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from perdure import BlockingContext, Context, ExecutionFailedError, Perdure, Retry
+from perdure import BlockingContext, ConfigurationError, Context, ExecutionFailedError, Perdure, Retry
 from perdure.testing import TestApp
 
 REPLAY = pytest.mark.parametrize("always_replay", [False, True])
@@ -283,3 +283,14 @@ async def test_the_same_verbs_in_a_def_body(app: Perdure, always_replay: bool) -
         await handle.signal("go", "gone")
         assert await handle.result() == "gone"
     assert seen[0] == seen[-1]
+
+
+@pytest.mark.parametrize("moment", [datetime.max.replace(tzinfo=UTC), datetime(9001, 1, 1, tzinfo=UTC)])
+async def test_a_start_beyond_all_calendars_is_refused(app: Perdure, moment: datetime) -> None:
+    @app.task
+    async def task() -> None: ...
+
+    async with TestApp(app):
+        with pytest.raises(ConfigurationError, match="before the year 9001"):
+            await task.options(start_at=moment).enqueue()
+        assert await app.count() == 0

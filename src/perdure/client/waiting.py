@@ -101,6 +101,12 @@ class Waiters:
             if not future.done():
                 future.set_result(ending)
 
+    def _fail(self, ids: Iterable[str], error: Exception) -> None:
+        for execution_id in ids:
+            for future in self._waiting.get(execution_id, ()):
+                if not future.done():
+                    future.set_exception(error)
+
     def _read_soon(self) -> None:
         if self._reading:
             self._again = True
@@ -123,6 +129,9 @@ class Waiters:
             logger.warning("results cannot be read, next try in %.3g s: %s", self._poll, error)
         except AppClosedError:
             return
+        except Exception as error:  # nobody is to wait for an answer that cannot come
+            logger.exception("results cannot be read")
+            self._fail(ids, error)
         else:
             self._answer(zip(ids, rows, strict=True), unknown)
         self._reading = False

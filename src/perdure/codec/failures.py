@@ -71,7 +71,7 @@ def carried(error: BaseException) -> Failure | None:
     """The record that an exception carries as `.failure`, if it does. Never raises."""
     try:
         failure: object = getattr(error, "failure", None)
-    except Exception:  # a property of the user's
+    except BaseException:  # a property of the user's
         return None
     return failure if isinstance(failure, Failure) else None
 
@@ -162,7 +162,7 @@ def _message_of(error: BaseException) -> str:
         text = clean(str(error))
         if _is_group(error):
             text = f"{text}: {_summary(error)}"
-    except Exception:
+    except BaseException:
         text = f"<{type(error).__name__} whose message cannot be read>"
     return text if len(text) <= MESSAGE_LIMIT else text[: MESSAGE_LIMIT - 1] + "…"
 
@@ -200,7 +200,7 @@ def _traceback_of(error: BaseException, limit: int, own: Failure | None) -> str:
         lines = list(found.format(chain=False))
         below = sum(line.startswith("  File ") for line in lines) + 1 if inner and not _is_group(error) else len(lines)
         text = clean("".join([*lines[:below], inner, *lines[below:]])) if inner else clean("".join(lines))
-    except Exception:
+    except BaseException:
         text = "".join(traceback.format_tb(error.__traceback__))
     return text if len(text) <= limit else "…" + text[len(text) - limit + 1 :]
 
@@ -225,7 +225,7 @@ def _arguments_of(error: BaseException) -> tuple[object, ...] | None:
         plain = [lowered(part) for part in error.args]
         if len(_encode(plain)) <= ARGUMENTS_LIMIT:
             return tuple(plain)
-    except Exception:
+    except BaseException:
         return None
     return None
 

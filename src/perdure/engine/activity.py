@@ -17,6 +17,7 @@ import msgspec
 from perdure.clock import Timeout, seconds
 from perdure.codec import DecodeError, TypeCodec, encode_failure, exception_of, failure_of
 from perdure.codec import decode_failure as read_failure
+from perdure.engine.contained import EXITS, left
 from perdure.engine.journal import STARTED, activity_key
 from perdure.engine.scope import current
 from perdure.errors import (
@@ -189,8 +190,8 @@ async def _once(verbs: Verbs, plan: Plan, attempt: int) -> Any:
             return await plan.invoke()
         async with Timeout(verbs.host.clock, limit):
             return await plan.invoke()
-    except SystemExit as error:  # in a branch, an exit would leave asyncio and end the worker
-        raise RuntimeError(f"activity {plan.name} called exit({error.code})") from error
+    except EXITS as error:  # in a branch, an exit would leave asyncio and end the worker
+        raise left(error, f"activity {plan.name}") from error
     finally:
         current.reset(token)
 

@@ -141,7 +141,7 @@ async def child_result(verbs: Verbs, child: Child, task: Task[..., Any]) -> Any:
 
 async def settled_child(verbs: Verbs, child: Child) -> Child:
     """The child once it is settled."""
-    await verbs.driver.ready()
+    await verbs.ready()
     known = child if child.status in SETTLED else verbs.driver.ledger.child(child.slot) or child
     if known.status in SETTLED:
         return known

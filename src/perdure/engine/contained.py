@@ -1,15 +1,17 @@
 """`Contained`: a coroutine that cannot end the event loop.
 
-asyncio hands a `SystemExit` of any task on to its loop, which would end the worker and all that runs beside. In a branch of
-a body, or a task that an activity made, an exit is an error like others.
+asyncio hands a `SystemExit` or `KeyboardInterrupt` of any task on to its loop, which would end the worker and all that runs
+beside. In a body, a branch of it, an activity or a task that it made, an exit is an error like others: nobody typed it there,
+since where a loop runs a ^C is given to the loop.
 """
 
 from __future__ import annotations
 
 from collections.abc import Coroutine, Generator
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 T = TypeVar("T")
+EXITS: Final = (SystemExit, KeyboardInterrupt)
 
 
 class Contained(Coroutine[Any, Any, T]):
@@ -31,20 +33,22 @@ class Contained(Coroutine[Any, Any, T]):
         """As the coroutine."""
         try:
             return self._coroutine.send(value)
-        except SystemExit as error:
-            raise _left(error) from error
+        except EXITS as error:
+            raise left(error, "a branch") from error
 
     def throw(self, *given: Any) -> Any:
         """As the coroutine."""
         try:
             return self._coroutine.throw(*given)
-        except SystemExit as error:
-            raise _left(error) from error
+        except EXITS as error:
+            raise left(error, "a branch") from error
 
     def close(self) -> None:
         """As the coroutine."""
         self._coroutine.close()
 
 
-def _left(error: SystemExit) -> RuntimeError:
-    return RuntimeError(f"a branch called exit({error.code})")
+def left(error: BaseException, what: str) -> RuntimeError:
+    """An exit as an error of what was left by it."""
+    said = f"exit({error.code})" if isinstance(error, SystemExit) else "KeyboardInterrupt"
+    return RuntimeError(f"{what} {'called' if isinstance(error, SystemExit) else 'raised'} {said}")

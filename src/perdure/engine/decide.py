@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Final
 
 import msgspec
 
@@ -13,6 +14,8 @@ from perdure.model.records import Retried, Settled
 from perdure.model.status import Status
 
 STATUS_OF: dict[str, Status] = {"timed_out": "timed_out", "cancelled": "cancelled"}
+LONGEST_PAUSE: Final = 3_200_000_000_000
+"""Milliseconds, about a hundred years: what a record of an older version, or of another program, asks for at most."""
 DRIFT_PAUSE, LONGEST_DRIFT_PAUSE = 1.0, 60.0
 
 
@@ -39,7 +42,7 @@ def after_failure(
     if ended.final or not failure.retryable or not ended.wanted or not policy.allows(attempt):
         return settled(failure)
     pause = failure.retry_after if failure.retry_after is not None else policy.pause(attempt, draw)
-    due_at = now + max(round(pause * 1000), 0)
+    due_at = now + min(max(round(pause * 1000), 0), LONGEST_PAUSE)
     if deadline_at is not None and due_at >= deadline_at:
         return settled(failure)
     return Retried(due_at, encode_failure(failure))

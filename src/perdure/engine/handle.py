@@ -9,8 +9,10 @@ from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 from perdure.clock import Duration, seconds
+from perdure.codec.failures import clean
 from perdure.engine.scope import body_scope
 from perdure.engine.signal import Signal, encode_signal
+from perdure.errors import ConfigurationError
 from perdure.model.execution import Event, Execution, JournalEntry
 from perdure.model.status import Status
 
@@ -20,6 +22,15 @@ if TYPE_CHECKING:
 
 R = TypeVar("R", covariant=True)
 T = TypeVar("T")
+
+
+def checked_id(id: object) -> str:
+    """An id as somebody gave it. Raises `ConfigurationError` for what can be none: another type, an empty text, one that
+    no file can hold."""
+    if isinstance(id, str) and id and id == clean(id):
+        return id
+    hint = "; a handle has it as .id" if isinstance(id, Handle) else ""
+    raise ConfigurationError(f"an execution id is a text, not {id!r:.100}{hint}")
 
 
 class Handle(Generic[R]):

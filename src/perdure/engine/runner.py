@@ -17,6 +17,7 @@ from perdure.codec import DecodeError, carried, encode_failure, failure_of, plac
 from perdure.engine.activity import timeout_of
 from perdure.engine.blocking import BlockingContext, BodyPortal
 from perdure.engine.compatibility import VERSION, begun_by, drift, undecodable
+from perdure.engine.contained import EXITS, left
 from perdure.engine.context import Context
 from perdure.engine.decide import Ended, after_failure, drift_pause, settled
 from perdure.engine.driver import Driver
@@ -94,8 +95,8 @@ async def _body(verbs: Verbs, task: Task[..., Any] | None, scope: Scope, view: J
         if task.is_async:
             return await cast("Any", task.fn(*args, **kwargs))
         return await host.in_thread(partial(task.fn, *args, **kwargs), body=True)
-    except SystemExit as error:  # an exit would end the worker and all that runs beside
-        raise RuntimeError(f"the body of task {task.name} called exit({error.code})") from error
+    except EXITS as error:  # an exit would end the worker and all that runs beside
+        raise left(error, f"the body of task {task.name}") from error
     finally:
         if driver.phase in ("suspending", "lingering"):  # it ended by itself while another branch waited
             await driver.ready()

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeAlias, TypeVar, Unpack, cast
 
-from perdure.engine.handle import Handle
+from perdure.engine.handle import Handle, checked_id
 from perdure.engine.options import (
     ActivityOptions,
     ActivitySettings,
@@ -123,8 +123,8 @@ class Task(Generic[P, R_co]):
         )  # fmt: skip
 
     def handle(self, id: str) -> Handle[R_co]:
-        """A handle on an execution of this task by its id. Asks nothing."""
-        return Handle(id, cast("Task[..., R_co]", self), self.transport)
+        """A handle on an execution of this task by its id. Asks nothing. Raises `ConfigurationError` for what can be no id."""
+        return Handle(checked_id(id), cast("Task[..., R_co]", self), self.transport)
 
     @property
     def transport(self) -> Transport:

@@ -70,6 +70,8 @@ class Verbs:
             scope = self.driver.scope
         if scope is None:
             raise NotInExecutionError("this context belongs to an execution that is not running here")
+        if asyncio.get_running_loop() is not self.driver.loop:
+            raise NotInExecutionError("durable verbs belong in the event loop that runs their body, not in another one")
         if scope.activity is not None:
             raise NotInExecutionError(
                 f"activity {scope.activity} is a leaf: durable verbs belong in the task that calls it; "
@@ -191,6 +193,7 @@ class Verbs:
 
     async def activity(self, activity: Activity[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
         """The result of an activity's call, recorded."""
+        _ = self.scope
         return await self.activity_planned(activity, plan_activity(self, activity, args, kwargs), args, kwargs)
 
     async def activity_planned(

@@ -157,8 +157,12 @@ class WorkerInfo:
 
 
 def moment(instant: int) -> datetime:
-    """Milliseconds UTC as an aware datetime."""
-    return datetime.fromtimestamp(instant / 1000, UTC)
+    """Milliseconds UTC as an aware datetime, the last there is for what lies beyond it: one row is not to keep others from
+    being read."""
+    try:
+        return datetime.fromtimestamp(instant / 1000, UTC)
+    except (ValueError, OverflowError, OSError):
+        return datetime.max.replace(tzinfo=UTC)
 
 
 def moment_or_none(instant: int | None) -> datetime | None:

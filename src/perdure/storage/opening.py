@@ -23,6 +23,10 @@ def open_storage(url: str, schema: str = "perdure") -> Storage:
     `StorageError` when it cannot be opened."""
     parts = urlsplit(url)
     scheme = parts.scheme.partition("+")[0]
+    if scheme in ("memory", "sqlite") and ("?" in url or "#" in url):
+        raise ConfigurationError(
+            f"url {url!r} has a '?' or '#', which says nothing here; in a file's name write %3F or %23"
+        )
     if scheme == "memory":
         return cast("Storage", load(MEMORY)())
     if scheme == "sqlite":

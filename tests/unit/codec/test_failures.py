@@ -115,15 +115,29 @@ def test_kind_and_whether_a_retry_may_help(error: BaseException, kind: str, retr
     assert failure_of(error, kind="timed_out").kind == "timed_out"
 
 
-@pytest.mark.parametrize(
-    ("delay", "stored"), [(60, 60.0), (timedelta(minutes=2), 120.0), (float("nan"), None), (float("inf"), None)]
-)
-def test_retry_later_stores_its_delay(delay: float | timedelta, stored: float | None) -> None:
+@pytest.mark.parametrize("delay", [-1, float("nan"), float("inf"), 1e12, timedelta(days=-1)])
+def test_retry_later_refuses_what_is_no_delay(delay: float | timedelta) -> None:
+    with pytest.raises(ValueError, match="RetryLater delay is"):
+        RetryLater("x", delay=delay)
+
+
+@pytest.mark.parametrize("error", [SystemExit, KeyboardInterrupt, type("Odd", (BaseException,), {})])
+def test_an_exception_whose_text_raises_anything_at_all(error: type[BaseException]) -> None:
+    class Hostile(Exception):
+        def __str__(self) -> str:
+            raise error
+
+    failure = failure_of(Hostile())
+    assert (failure.type, failure.message) == ("Hostile", "<Hostile whose message cannot be read>")
+
+
+@pytest.mark.parametrize(("delay", "stored"), [(60, 60.0), (timedelta(minutes=2), 120.0)])
+def test_retry_later_stores_its_delay(delay: float | timedelta, stored: float) -> None:
     failure = failure_of(RetryLater("x", delay=delay))
     assert failure.retry_after == stored
     error = exception_of(failure)
     assert type(error) is RetryLater
-    assert error.delay == (stored or 0.0)
+    assert error.delay == stored
 
 
 @pytest.mark.parametrize(
