@@ -104,6 +104,25 @@ def test_an_app_that_cannot_be_had(
     assert "Traceback" not in stderr
 
 
+@pytest.mark.parametrize(
+    "run",
+    [
+        "import asyncio\nasync def main():\n    async with app: ...\nasyncio.run(main())",
+        "with app.connect(): ...",
+    ],
+)
+def test_a_module_that_runs_its_program_when_it_is_imported(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch, run: str
+) -> None:
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    name = f"unguarded_{len(run)}"
+    Path(f"{name}.py").write_text(f"from perdure import Perdure\napp = Perdure('sqlite:///own.db')\n{run}\n")
+    stderr = cli("worker", f"{name}:app", code=3).stderr
+    assert f"module {name} runs its program when it is imported" in stderr
+    assert 'if __name__ == "__main__":' in stderr
+    assert not Path("own.db").exists()
+
+
 def test_settings_that_are_wrong(cli: Cli) -> None:
     Path("pyproject.toml").write_text("[tool.perdure]\nconcurrency = 0\n")
     assert "[tool.perdure] concurrency is 0" in cli("list", code=3).stderr

@@ -23,7 +23,7 @@ from perdure.extras import load
 from perdure.registry import Names, Registry
 from perdure.settings import project
 from perdure.storage import Storage, inspection
-from perdure.storage.opening import open_storage, without_password
+from perdure.storage.opening import RefusedError, forbidden, open_storage, without_password
 
 NOBODY = Names(Registry())
 """A directory without names: by it, values are read as JSON."""
@@ -122,7 +122,11 @@ def imported(name: str) -> Perdure:
     if str(Path.cwd()) not in sys.path:
         sys.path.insert(0, str(Path.cwd()))
     try:
-        found = load(f"{module}:{attribute or 'app'}")
+        with forbidden():
+            found = load(f"{module}:{attribute or 'app'}")
+    except RefusedError as error:
+        following = 'put asyncio.run(…) under   if __name__ == "__main__":'
+        raise Problem(3, f"module {module} runs its program when it is imported", "", following) from error
     except Exception as error:
         raise _not_imported(name, module, attribute or "app", error) from error
     if not isinstance(found, Perdure):

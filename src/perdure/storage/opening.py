@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
+from contextlib import contextmanager
 from importlib.metadata import entry_points
 from typing import cast
 from urllib.parse import unquote, urlsplit
@@ -18,9 +20,31 @@ from perdure.storage.sqlite import SQLiteStorage
 GROUP = "perdure.storage"
 
 
+class RefusedError(ConfigurationError):
+    """A storage was to be opened while that is forbidden."""
+
+
+class _Gate:
+    """Whether storages may be opened in this process, in whichever thread."""
+
+    shut = False
+
+
+@contextmanager
+def forbidden() -> Generator[None]:
+    """While it lasts, `open_storage` raises `RefusedError`: a module that is imported for its app must not run it."""
+    before, _Gate.shut = _Gate.shut, True
+    try:
+        yield
+    finally:
+        _Gate.shut = before
+
+
 def open_storage(url: str, schema: str = "perdure") -> Storage:
     """The storage that a URL names, not yet migrated. Raises `ConfigurationError` for a URL that names none, and
     `StorageError` when it cannot be opened."""
+    if _Gate.shut:
+        raise RefusedError("an app is not opened while its module is imported for it")
     parts = urlsplit(url)
     scheme = parts.scheme.partition("+")[0]
     if scheme == "memory":
