@@ -111,3 +111,11 @@ def test_fork_goes_on_from_an_entry(cli: Cli, reaching: Reaching) -> None:
 def test_fork_checks_the_input_by_the_signature_where_an_app_is_named(cli: Cli) -> None:
     execution_id = cli.enqueue("order", "customer=1")
     assert "customer" in cli.app("fork", execution_id, "--input", '{"customer": "x"}', code=2).stderr
+
+
+def test_fork_takes_an_object_as_arguments_by_name(cli: Cli) -> None:
+    execution_id = cli.enqueue("echo", "value=1")
+    refused = cli.app("fork", execution_id, "--input", '{"valeu": {"x": 1}}', code=2).stderr
+    assert "task echo has no parameter 'valeu'; did you mean 'value'?" in refused
+    copy = cli.app("fork", execution_id, "--input", '{"value": {"x": 1}}').stdout.strip()
+    assert cli.json("show", copy)["input"] == {"value": {"x": 1}}

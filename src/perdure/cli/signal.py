@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import cast
 
 import click
 
@@ -10,7 +10,7 @@ from perdure.app import Perdure
 from perdure.cli.completing import execution_ids
 from perdure.cli.screen import print_json, say, styled
 from perdure.cli.text import safe_text
-from perdure.cli.values import json_of
+from perdure.cli.values import check_names, json_of
 from perdure.cli.where import Where, shared
 
 
@@ -48,10 +48,19 @@ def fork(where: Where, id: str, from_activity: str | None, typed: str | None) ->
 
     With --from it has what was recorded before that entry, and goes on from there; without, it starts afresh.
     """
-    given: Any = None if typed is None else json_of(typed, "the input")
+    given = None if typed is None else cast("object", json_of(typed, "the input"))
 
     async def copy(app: Perdure) -> str:
-        return (await app.handle(id).fork(from_activity=from_activity, input=given)).id
+        handle = app.handle(id)
+        task = app.tasks.get((await handle.execution()).task_name)
+        if task is not None:
+            check_names(task, _names(given))
+        return (await handle.fork(from_activity=from_activity, input=given)).id
 
     copied = where.read(copy, natural=False)
     print_json({"id": copied, "forked_from": id}) if where.json else click.echo(safe_text(copied))
+
+
+def _names(given: object) -> dict[str, object]:
+    """What is given by name: an object is arguments, never one of them."""
+    return cast("dict[str, object]", given) if isinstance(given, dict) else {}
