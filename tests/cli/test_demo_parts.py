@@ -141,6 +141,20 @@ def test_an_honest_story(tmp_path: Path) -> None:
     assert found.seconds == 0.01
 
 
+def test_what_flew_when_an_earlier_run_was_interrupted_counts_too(tmp_path: Path) -> None:
+    third = [("begin", 2000, 9, "c"), ("end", 2010, 9, "c")]
+    lines = [*KEPT, *AGAIN, ("begin", 1011, 8, "c"), *third]
+    kill = replace(KILL, process=8, recorded={("read_file", "a"): 2, ("read_file", "b"): 1011})
+    found = told(tmp_path, story(tmp_path, lines, {"a": 2, "b": 1011, "c": 2011}, resumed=True, kills=[kill]))
+    assert (found.run_twice, found.in_flight_at_kill, found.recorded_rerun) == (2, 2, 0)
+    assert found.broken == ()
+    again = [*lines, ("begin", 2011, 9, "a")]
+    found = told(tmp_path, story(tmp_path, again, {"a": 3000, "b": 1011, "c": 2011}, resumed=True))
+    assert found.broken == ()  # it was not recorded when its worker was stopped
+    found = told(tmp_path, story(tmp_path, again, {"a": 2, "b": 1011, "c": 2011}, resumed=True))
+    assert "1 activity ran twice without having been in flight" in found.broken
+
+
 def test_a_recorded_result_that_ran_again_is_caught(tmp_path: Path) -> None:
     again = [*AGAIN, ("begin", 1001, 8, "a")]
     found = told(tmp_path, story(tmp_path, KEPT + again, {"a": 2, "b": 1011}, kills=[KILL]))

@@ -79,11 +79,15 @@ def _played(home: Home, folder: Path, *, keep: bool, fresh: bool, kill: bool, wo
         raise Problem(3, f"{home.folder} cannot be made", str(error), "perdure demo --data FOLDER") from error
     with home.alone():
         program.settings = dataclasses.replace(program.settings, url=home.url)
-        if not keep and (fresh or not asyncio.run(_is_unfinished(home))):
+        unfinished = (keep or not fresh) and asyncio.run(_is_unfinished(home))
+        if not keep and not unfinished:
             home.wipe()
-        stage = Stage(folder, quiet=quiet)
-        with stage:
-            return asyncio.run(_conducted(home, folder, kill, workers, stage))
+        stage = Stage(folder, quiet=quiet, resumed=unfinished)
+        try:
+            with stage:
+                return asyncio.run(_conducted(home, folder, kill, workers, stage))
+        except KeyboardInterrupt:
+            raise Problem(130, "interrupted", "what is recorded is kept", "run it again to go on from there") from None
 
 
 async def _is_unfinished(home: Home) -> bool:
@@ -102,7 +106,7 @@ async def _conducted(home: Home, folder: Path, kill: bool, workers: int, stage: 
 class Stage:
     """The progress bar; where nobody looks, a line for each turn of events."""
 
-    def __init__(self, folder: Path, *, quiet: bool) -> None:
+    def __init__(self, folder: Path, *, quiet: bool, resumed: bool) -> None:
         self._console = console(error=True)
         self._quiet = quiet
         self._drawn = self._console.is_terminal and not quiet
@@ -114,6 +118,8 @@ class Stage:
         self._told = ""
         if not quiet:
             say(styled("perdure demo", "bold"), f"  indexes {folder}, one activity for each file", error=True)
+            if resumed:
+                say(styled("  goes on where an earlier run was interrupted", "dim"), error=True)
 
     def __enter__(self) -> Self:
         self._bar.start()
