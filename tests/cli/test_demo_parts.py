@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import stat
+import sys
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,8 +17,8 @@ from hypothesis import strategies as st
 from perdure import Execution
 from perdure.cli.demo import index
 from perdure.cli.demo.effects import VARIABLE, Line, Log, effect
-from perdure.cli.demo.report import Report, report
-from perdure.cli.demo.run import Home, Kill, Story
+from perdure.cli.demo.report import Report, report, tell
+from perdure.cli.demo.run import Home, Kill, Story, first_file
 from perdure.cli.demo.search import count_files, search, write_index
 from perdure.model.records import Entry, JournalView
 from tests.cli.conftest import Cli
@@ -98,6 +100,20 @@ def test_effects_survive_odd_names(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     with open(tmp_path / "log", "a") as file:
         file.write('["begin", 1, 1, "-", "re')  # half a line, as a reader may meet it
     assert log.more() == 1
+
+
+def test_links_are_left_out(tmp_path: Path) -> None:
+    (tmp_path / "secret.txt").write_text("secret")
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "out.txt").symlink_to(tmp_path / "secret.txt")
+    assert first_file(folder) is None
+    (folder / "own.txt").write_text("own")
+    assert index.list_files(str(folder)) == [str(folder / "own.txt")]
+
+
+def test_the_index_is_for_its_user_alone(indexed: Path) -> None:
+    assert stat.S_IMODE(indexed.stat().st_mode) == 0o600
 
 
 # --- the report
@@ -190,6 +206,27 @@ def test_lost_files_are_named(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize(("kill", "said"), [(True, "too few files"), (False, "--no-kill")])
+def test_a_story_without_a_kill_says_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], kill: bool, said: str
+) -> None:
+    tell(told(tmp_path, story(tmp_path, [*KEPT[:2]], {"a": 2})), Home(tmp_path), "index.py:1", kill=kill)
+    assert f"! nothing was killed ({said}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("started", ["bin/perdure", "/somewhere/__main__.py"])
+def test_the_last_hints_can_be_typed_where_the_shell_does_not_find_perdure(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, started: str
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(sys, "argv", [started])
+    tell(
+        told(tmp_path, story(tmp_path, KEPT + AGAIN, {"a": 2, "b": 1011}, kills=[KILL])), Home(tmp_path), "", kill=True
+    )
+    hint = "bin/perdure demo" if started == "bin/perdure" else "-m perdure demo"
+    assert f"{hint} --data " in capsys.readouterr().out
+
+
 # --- the command
 
 
@@ -217,6 +254,8 @@ def test_searching(cli: Cli) -> None:
     assert "1 file of" in output
     assert "a.txt:2\n    the \\x1b word" in output
     assert cli.json("demo", "--search", "word")["hits"][0]["line"] == 2
+    assert cli("demo", "--search", "sword").output.startswith("no file of ")
+    assert "'' has no word to search for" in cli("demo", "--search", "", code=2).stderr
 
 
 def test_a_second_demo_in_one_folder_is_refused(cli: Cli) -> None:

@@ -7,6 +7,7 @@ into a pipe is not cut to the width of a window.
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
@@ -101,6 +102,16 @@ def print_table(headings: Sequence[str], rows: Iterable[Sequence[object]], *, ri
 def _filled(cell: Text, width: int, right: bool) -> Text:
     blank = " " * (width - cell.cell_len)
     return Text.assemble(blank, cell) if right else Text.assemble(cell, blank)
+
+
+def program_name() -> str:
+    """What one types to run this program again: its name where the shell finds it, else as it was started."""
+    if shutil.which("perdure"):
+        return "perdure"
+    path = os.path.relpath(sys.argv[0])
+    if os.path.basename(path) != "perdure":
+        return f"{os.path.basename(sys.executable)} -m perdure"
+    return path if not path.startswith("..") else os.path.abspath(path)
 
 
 def present() -> datetime:

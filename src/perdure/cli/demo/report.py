@@ -15,7 +15,7 @@ import msgspec
 from perdure.cli.demo.effects import Identity, Line
 from perdure.cli.demo.run import Home, Story, recorded_items
 from perdure.cli.demo.search import count_files
-from perdure.cli.screen import say, styled
+from perdure.cli.screen import program_name, say, styled
 from perdure.cli.text import plural, span
 
 
@@ -161,13 +161,16 @@ def _broken(facts: Facts, summary: dict[str, Any], indexed: int) -> Iterator[str
 # --- for people
 
 
-def tell(found: Report, home: Home, program: str) -> None:
-    """The figures, the places, and what to type next."""
+def tell(found: Report, home: Home, program: str, *, kill: bool) -> None:
+    """The figures, the places, and what to type next. `kill`: a worker was to be killed."""
     say("")
     for promise in found.broken:
         say(styled(f"✗ {promise}", "red bold"))
     if not found.broken:
         say(styled("✓ every recorded result was kept, none was computed twice", "green bold"))
+    if not found.killed:
+        why = "too few files: it was over before the worker could be killed" if kill else "--no-kill"
+        say(styled(f"! nothing was killed ({why}), so this shows little", "yellow"))
     say("")
     for name, figure, remark in _rows(found):
         say(f"  {name:<22}", styled(f"{figure:>9}", "bold"), styled(f"   {remark}", "dim"))
@@ -179,8 +182,8 @@ def tell(found: Report, home: Home, program: str) -> None:
     say("")
     word = "asyncio" if found.folder == str(standard_library()) else "WORD"
     place = "" if home.usual else f" --data {_shown(home.folder)}"
-    say(styled("  next     ", "dim"), f"perdure demo{place} --search {word}")
-    say("           ", f"perdure list --url sqlite:///{_shown(home.store)}")
+    say(styled("  next     ", "dim"), f"{program_name()} demo{place} --search {word}")
+    say("           ", f"{program_name()} list --url sqlite:///{_shown(home.store)}")
 
 
 def _rows(found: Report) -> list[tuple[str, str, str]]:
