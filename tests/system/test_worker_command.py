@@ -71,6 +71,18 @@ def test_several_processes_and_a_death_among_them(shell: Shell) -> None:
     assert shell.workers() == []
 
 
+def test_a_killed_worker_is_called_dead_at_once(shell: Shell) -> None:
+    worker = shell.start("worker")
+    execution = shell("enqueue", "steps", "count=200").strip()
+    (found,) = until(lambda: [each for each in shell.workers() if each["running"]])
+    worker.kill()
+    worker.wait()
+    assert shell.workers() == []  # long before its lease of 15 s has ended
+    assert f"its worker died (process {found['process']} on " in shell("show", execution)
+    assert "✗ dead" in shell("workers")
+    assert "1 execution held by dead workers" in shell("doctor")
+
+
 def test_children_leave_when_their_supervisor_is_killed(shell: Shell) -> None:
     supervisor = shell.start("worker", "--processes", "2")
     children = [worker["process"] for worker in two_workers(shell)]

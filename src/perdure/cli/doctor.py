@@ -108,7 +108,7 @@ def _contents(held: Held) -> Iterator[Finding]:
     yield Finding("ok", "workers", f"{plural(len(alive), 'worker')} alive")
     if silent:
         yield Finding(
-            "warn", "workers", f"{plural(len(silent), 'worker')} silent", "a live worker takes their work over"
+            "warn", "workers", f"{plural(len(silent), 'worker')} dead or silent", "a live worker takes their work over"
         )
     for task in held.stats.unserved:
         detail = f"task {task} has open executions and no live worker"

@@ -50,9 +50,10 @@ def _ended(execution: Execution[Any]) -> Why:
 
 def _running(execution: Execution[Any], workers: Sequence[WorkerInfo], now: datetime) -> Why:
     worker = next((each for each in workers if each.id == execution.worker), None)
+    named = f" (process {worker.process} on {worker.host})" if worker is not None else ""
     if worker is None or not worker.alive:
-        return Why("its worker is gone; the next live worker takes it over", "perdure workers")
-    place = f"on worker {worker.id} (process {worker.process} on {worker.host})"
+        return Why(f"its worker died{named}; the next live worker takes it over", "perdure workers")
+    place = f"on worker {worker.id}{named}"
     if execution.cancelling:
         return Why(f"a cancel was asked for; its body still runs {place}")
     since = f" since {relative(execution.started_at, now)}" if execution.started_at else ""

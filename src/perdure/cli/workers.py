@@ -54,7 +54,7 @@ def _show(found: Sequence[WorkerInfo], unserved: Sequence[str]) -> None:
 
 def _state(worker: WorkerInfo) -> Text:
     if not worker.alive:
-        return Text("✗ silent", "red")
+        return Text("✗ dead", "red")
     return Text("◌ draining", "yellow") if worker.draining else Text("✓ alive", "green")
 
 
