@@ -90,6 +90,7 @@ def test_prune_counts_first(cli: Cli, settled: Settled) -> None:
     assert cli.json("prune", "--older", "0s", "--yes") == {"count": 4, "done": True}
     assert [each["id"] for each in cli.json("list")["items"]] == [waiting]
     assert "Missing option '--older'" in cli("prune", code=2).stderr
+    assert "'30' has no unit" in cli("prune", "--older", "30", code=2).stderr
 
 
 def test_check_finds_what_would_drift(cli: Cli, reaching: Reaching) -> None:

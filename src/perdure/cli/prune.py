@@ -11,7 +11,7 @@ from perdure.app import Perdure
 from perdure.cli.paging import BITE, SETTLED, pages
 from perdure.cli.screen import print_json, say, styled
 from perdure.cli.text import plural
-from perdure.cli.values import duration_typed
+from perdure.cli.values import age_typed
 from perdure.cli.where import Where, shared
 from perdure.clock import SystemClock
 from perdure.model.records import Row
@@ -20,7 +20,7 @@ from perdure.model.records import Row
 @click.command()
 @click.option(
     "--older",
-    type=duration_typed,
+    type=age_typed,
     metavar="DURATION",
     required=True,
     help="Closed longer ago than this: 30d, 12h, 90m.",

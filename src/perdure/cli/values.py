@@ -37,6 +37,13 @@ def duration_typed(value: str) -> timedelta:
     return found
 
 
+def age_typed(value: str) -> timedelta:
+    """A duration with its unit: a bare number may mean days to whoever types it. Raises `BadParameter`."""
+    if value.strip().replace(".", "", 1).isdigit():
+        raise click.BadParameter(f"{value!r} has no unit; write it like 90m, 12h or 30d")
+    return duration_typed(value)
+
+
 def moment_typed(value: str) -> datetime:
     """An ISO 8601 moment; without an offset it is local time. Raises `BadParameter`."""
     try:
