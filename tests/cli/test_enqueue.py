@@ -64,6 +64,7 @@ def test_the_same_id_and_input_is_the_same_execution(cli: Cli) -> None:
         (["echo"], 2, "missing a required argument: 'value'"),
         (["echo", "value"], 2, "'value' is no argument"),
         (["echo", "{nonsense"], 2, "is no JSON"),
+        (["echo", "value=1", "value=2"], 2, "argument 'value' is given twice"),
         (["echo", '{"value": NaN}'], 2, "NaN is no JSON"),
         (["typed", "day=soon", "count=1", "on=true", "name=x"], 2, "day"),
         (["echo", "value=1", "--in", "soon"], 2, "is no duration"),

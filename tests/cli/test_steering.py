@@ -92,8 +92,19 @@ def test_signal_takes_json_text_and_standard_input(cli: Cli) -> None:
     cli("signal", execution_id, "approval")
     refused = cli("signal", execution_id, "approval", "yes", code=2)
     assert "quoted twice" in refused.stderr
+    assert "or give --text" in refused.stderr
     assert "signal name" in cli("signal", execution_id, "not ok", "1", code=3).stderr
     assert "there is no execution" in cli("signal", "nope", "approval", "1", code=4).stderr
+
+
+def test_a_signal_that_is_not_the_awaited_one_is_sent_and_said(cli: Cli, reaching: Reaching) -> None:
+    execution_id = cli.enqueue("order", "customer=1")
+    reaching(execution_id, "status:waiting")
+    sent = cli("signal", execution_id, "aproval", "true")
+    assert "! it waits for approval, not aproval" in sent.stderr
+    assert sent.stdout.startswith("sent")
+    assert cli.json("signal", execution_id, "aproval")["awaited"] == ["approval"]
+    assert "waits for" not in cli("signal", execution_id, "approval", "true").stderr
 
 
 def test_fork_goes_on_from_an_entry(cli: Cli, reaching: Reaching) -> None:

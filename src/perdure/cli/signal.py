@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import cast
+from typing import Any, cast
 
 import click
 
@@ -12,6 +12,7 @@ from perdure.cli.screen import print_json, say, styled
 from perdure.cli.text import safe_text
 from perdure.cli.values import check_names, json_of
 from perdure.cli.where import Where, shared
+from perdure.model.execution import Execution
 
 
 @click.command()
@@ -22,20 +23,26 @@ from perdure.cli.where import Where, shared
 @shared()
 def signal(where: Where, id: str, name: str, value: str, text: bool) -> None:
     """Send execution ID a value under NAME; it is kept until the execution asks for it."""
-    sent = value if text else json_of(value, "the value")
+    sent = value if text else json_of(value, "the value", "or give --text")
 
-    async def send(app: Perdure) -> str:
+    async def send(app: Perdure) -> Execution[Any]:
         handle = app.handle(id)
+        before = await handle.execution()
         await handle.signal(name, sent)
-        return await handle.status()
+        return before
 
-    status = where.read(send)
+    before = where.read(send)
+    awaited = sorted({wait.name for wait in before.waits if wait.kind == "signal"})
     if where.json:
-        print_json({"id": id, "signal": name, "status": status})
+        print_json({"id": id, "signal": name, "status": before.status, "awaited": awaited})
         return
-    say(styled("sent", "green"), f"  {name} to {id}, which is {status}")
-    if status in ("completed", "failed", "timed_out", "cancelled"):
+    say(styled("sent", "green"), f"  {name} to {id}, which is {before.status}")
+    if before.settled:
         say(styled("nobody will take it: the execution is settled", "yellow"), error=True)
+    elif awaited and name not in awaited:
+        say(
+            styled(f"! it waits for {', '.join(awaited)}, not {name}; it is kept until asked for", "yellow"), error=True
+        )
 
 
 @click.command()
