@@ -47,6 +47,18 @@ def test_every_command_has_help(name: str) -> None:
     assert f"Usage: perdure {name}" in result.output
 
 
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_knows_the_short_option_for_help(name: str) -> None:
+    result = CliRunner().invoke(program, [name, "-h"], prog_name="perdure")
+    assert result.exit_code == 0
+    assert f"Usage: perdure {name}" in result.output
+
+
+def test_the_version_as_an_option_too() -> None:
+    result = CliRunner().invoke(program, ["--version"], prog_name="perdure")
+    assert (result.exit_code, result.output.split()[0]) == (0, "perdure")
+
+
 def test_an_unknown_command_names_the_nearest() -> None:
     result = CliRunner().invoke(program, ["lst\x1b"], prog_name="perdure")
     assert result.exit_code == 2

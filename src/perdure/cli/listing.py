@@ -17,8 +17,16 @@ from perdure.model.execution import Execution, Page
 Order = Literal["newest", "oldest"]
 
 
+def help_or(ctx: click.Context, _: click.Parameter, words: tuple[str, ...]) -> tuple[str, ...]:
+    """The words of a query. A lone `-h` is help: click is not told so, as it would find one in `-tag:host=x` too."""
+    if words == ("-h",):
+        click.echo(ctx.get_help())
+        ctx.exit()
+    return words
+
+
 @click.command("list", context_settings={"ignore_unknown_options": True, "help_option_names": ["--help"]})
-@click.argument("query", nargs=-1, shell_complete=query_words)
+@click.argument("query", nargs=-1, shell_complete=query_words, callback=help_or)
 @click.option("--limit", type=click.IntRange(1, 10_000), default=20, show_default=True, help="How many to show.")
 @click.option("--after", metavar="CURSOR", help="Go on where the page before ended.")
 @click.option("--order", type=click.Choice(["newest", "oldest"]), default="newest", show_default=True)
