@@ -32,7 +32,10 @@ def test_cancel_by_query_counts_and_asks(cli: Cli) -> None:
         cli.enqueue("echo", f"value={n}")
     kept = cli.enqueue("nap")
     assert cli("cancel", "--where", "task:echo", "--dry-run").output == "would cancel 3 executions\n"
-    assert "cancel 3 executions" in cli("cancel", "--where", "task:echo", input="n\n", code=130).output
+    refused = cli("cancel", "--where", "task:echo", input="n\n", code=130)
+    assert "cancel 3 executions" in refused.output
+    assert "nothing was changed" in refused.stderr
+    assert "add --yes" in cli("cancel", "--where", "task:echo", code=2).stderr
     assert cli.json("list", "--count", "status:pending") == {"count": 4}
     assert "done: 3 executions" in cli("cancel", "--where", "task:echo", input="y\n").output
     assert cli.json("list", "--count", "status:cancelled") == {"count": 3}
@@ -45,6 +48,15 @@ def test_ids_and_a_query_exclude_each_other(cli: Cli) -> None:
     assert "name ids, or choose by --where" in cli("cancel", code=2).stderr
     assert "name ids, or choose by --where" in cli("retry", "x", "--where", "", code=2).stderr
     assert "--forget goes with ids" in cli("retry", "--where", "", "--forget", "x", code=2).stderr
+
+
+def test_a_complaint_quotes_the_query_as_it_was_typed(cli: Cli) -> None:
+    cli("migrate")
+    for verb in ("cancel", "retry"):
+        said = cli(verb, "--where", "status:open", code=2).stderr
+        assert "query 'status:open': status 'open'" in said
+    unknown = cli("list", "nope:1", code=2).stderr
+    assert unknown.count("waiting") == 1
 
 
 def test_retry_of_a_failure(cli: Cli, settled: Settled) -> None:

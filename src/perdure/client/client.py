@@ -248,11 +248,13 @@ class Client:
 
     async def cancel_all(self, query: str, reason: str, dry_run: bool) -> int:
         """Cancels all open executions that fit; answers how many."""
+        parse(query)  # so that a complaint quotes what was written
         open_ones = f"{query} -status:completed,failed,timed_out,cancelled"
         return await self._each(open_ones, dry_run, "cancel", lambda id: (id, reason))
 
     async def retry_all(self, query: str, dry_run: bool) -> int:
         """Retries all executions that fit and ended without success; answers how many."""
+        parse(query)
         return await self._each(f"{query} status:failed,timed_out,cancelled", dry_run, "retry", lambda id: id)
 
     async def _each(self, query: str, dry_run: bool, verb: Any, item: Callable[[str], object]) -> int:
