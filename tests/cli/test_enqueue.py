@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.cli.conftest import Cli
+from perdure.cli import enqueue as cli_enqueue
+from perdure.cli import why as cli_why
+from perdure.cli.why import Why
+from tests.cli.conftest import APP, Cli
 
 
 def stored_input(cli: Cli, execution_id: str) -> object:
@@ -85,6 +91,23 @@ def test_wait_prints_the_result(cli: Cli) -> None:
 
 def test_wait_answers_one_when_it_failed(cli: Cli) -> None:
     run_beside_a_worker(cli, ["broken", "why=\x1b[31mred", "--wait"], 1, "ValueError: \\x1b[31mred")
+
+
+def test_wait_says_why_nothing_moves(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = threading.Event()
+
+    def why(*given: Any) -> Why:
+        asked.set()
+        return cli_why.why(*given)
+
+    monkeypatch.setattr(cli_enqueue, "PATIENCE", 0.01)
+    monkeypatch.setattr(cli_enqueue, "why", why)
+    with ThreadPoolExecutor() as pool:
+        waiting = pool.submit(cli.app, "enqueue", "echo", "value=1", "--id", "mine", "--wait", code=1)
+        assert asked.wait(30)
+        cli("cancel", "mine")
+        said = waiting.result(30).stderr
+    assert f"waiting: no worker is running   (perdure worker {APP} --url {cli.url})" in said
 
 
 def run_beside_a_worker(cli: Cli, words: list[str], code: int, said: str) -> None:

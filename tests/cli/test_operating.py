@@ -136,6 +136,21 @@ def test_doctor_says_what_to_do(cli: Cli) -> None:
     assert any("task echo has open executions and no live worker" in line for line in lines)
 
 
+def test_hints_name_the_app_that_is_known(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    cli("migrate")
+    assert f"(perdure worker module:app --url {cli.url})" in cli("workers").output
+    monkeypatch.setenv("PERDURE_APP", APP)
+    monkeypatch.setenv("PERDURE_URL", cli.url)
+    assert "(perdure worker)" in cli("workers", url=False).output
+
+
+def test_doctor_on_a_file_that_is_no_database(cli: Cli) -> None:
+    Path("shop.db").write_text("hello" * 1000)
+    examined = cli("doctor", code=1)
+    assert "no SQLite database" in examined.stdout
+    assert examined.stderr == ""
+
+
 def test_doctor_finds_a_broken_promise(cli: Cli) -> None:
     execution_id = cli.enqueue("echo", "value=1")
     with sqlite3.connect("shop.db") as connection:

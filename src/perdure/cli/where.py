@@ -48,6 +48,14 @@ class Where:
         name = project(Path.cwd()).get("app")
         return str(name) if name else None
 
+    @property
+    def worker(self) -> str:
+        """What to type to start a worker on this store."""
+        place = f" --url {without_password(self.url)}" if self.url else ""
+        if self.app_name is None and self.named is not None:
+            return f"perdure worker{place}"
+        return f"perdure worker {self.app_name or 'module:app'}{place}"
+
     def app(self) -> Perdure:
         """The app that is named. Raises `Problem` when none is, or when it cannot be imported."""
         name = self.named
