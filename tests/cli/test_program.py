@@ -83,6 +83,21 @@ def test_the_app_comes_from_option_variable_or_project(cli: Cli, monkeypatch: py
     assert "charge" in cli.app("tasks").output
 
 
+def test_the_app_of_a_project_is_found_from_below_it(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    Path("pyproject.toml").write_text('[tool.perdure]\napp = "at_the_top:app"\n')
+    Path("at_the_top.py").write_text(
+        "from perdure import Perdure\napp = Perdure()\n@app.task\nasync def hi() -> None: ...\n"
+    )
+    Path("sub/deeper").mkdir(parents=True)
+    monkeypatch.chdir("sub/deeper")
+    assert "hi()" in cli("tasks").output
+
+
+def test_tasks_takes_an_app_as_worker_does(cli: Cli) -> None:
+    assert "charge" in cli("tasks", APP).output
+
+
 def test_an_app_in_the_working_directory(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "path", [*sys.path])
     Path("here_only.py").write_text(
@@ -96,6 +111,8 @@ def test_an_app_in_the_working_directory(cli: Cli, monkeypatch: pytest.MonkeyPat
     [
         ("", None, 2, "no app is named"),
         ("", "not_there:app", 3, "there is no module not_there"),
+        ("", "shop/tasks.py", 2, "next: shop.tasks:app"),
+        ("", "./tasks.py:mine", 2, "next: tasks:mine"),
         ("import not_there_either", "broken_one:app", 3, "No module named 'not_there_either' ("),
         ("x = 1", "broken_two:app", 3, "module broken_two has no 'app'"),
         ("from perdure import Perdure\nmine = Perdure()", "broken_three:app", 3, "perdure --app broken_three:mine"),

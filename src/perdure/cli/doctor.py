@@ -48,7 +48,7 @@ def doctor(where: Where, check_invariants: bool) -> int:
     try:
         found.extend(_examined(where, check_invariants))
     except StorageError as error:
-        found.append(Finding("bad", "store", str(error)))
+        found.append(Finding("bad", "file", str(error)))
     if where.json:
         print_json([{"level": f.level, "name": f.name, "detail": f.detail, "advice": f.advice or None} for f in found])
     for finding in () if where.json else found:

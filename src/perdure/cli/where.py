@@ -21,7 +21,7 @@ from perdure.app import Perdure
 from perdure.cli.problems import Problem
 from perdure.extras import load
 from perdure.registry import Names, Registry
-from perdure.settings import project
+from perdure.settings import project, project_folder
 from perdure.storage import Storage, inspection
 from perdure.storage.opening import RefusedError, forbidden, open_storage, without_password
 
@@ -125,10 +125,17 @@ async def _opened(app: Perdure, work: Callable[[Perdure], Awaitable[T]], *, natu
 
 
 def imported(name: str) -> Perdure:
-    """The app that `module:object` names, `app` where no object is said. The working directory is importable."""
+    """The app that `module:object` names, `app` where no object is said. What stands in the working directory can be
+    imported, and beside a pyproject.toml that names an app."""
     module, _, attribute = name.partition(":")
-    if str(Path.cwd()) not in sys.path:
-        sys.path.insert(0, str(Path.cwd()))
+    if "/" in module or module.endswith(".py"):
+        dotted = ".".join(Path(module).with_suffix("").parts).lstrip("./")
+        raise Problem(
+            2, f"{name} names a file", "an app is named by module and object", f"{dotted}:{attribute or 'app'}"
+        )
+    for folder in _importable(Path.cwd()):
+        if folder not in sys.path:
+            sys.path.insert(0, folder)
     try:
         with forbidden():
             found = load(f"{module}:{attribute or 'app'}")
@@ -140,6 +147,12 @@ def imported(name: str) -> Perdure:
     if not isinstance(found, Perdure):
         raise Problem(3, f"{name} is no app", f"it is {type(found).__name__}", "name an object made by Perdure(…)")
     return found
+
+
+def _importable(here: Path) -> list[str]:
+    """The folders whose modules can be named, the last one first."""
+    home = project_folder(here)
+    return [*([str(home)] if home is not None and "app" in project(here) else []), str(here)]
 
 
 def _not_imported(name: str, module: str, attribute: str, error: Exception) -> Problem:
