@@ -26,6 +26,13 @@ def test_it_prints_the_id_and_stores_the_execution(cli: Cli) -> None:
     assert stored_input(cli, execution_id) == {"value": [1, "two"]}
 
 
+def test_a_new_store_is_announced_by_its_whole_path(cli: Cli) -> None:
+    first = cli.app("enqueue", "echo", "value=1", "--url", "sqlite:///sub.db")
+    assert f"new store {cli.folder}/sub.db" in first.stderr
+    assert len(first.stdout.split()) == 1
+    assert cli.app("enqueue", "echo", "value=1", "--url", "sqlite:///sub.db").stderr == ""
+
+
 def test_json_answers_the_id(cli: Cli) -> None:
     answer = json.loads(cli.app("enqueue", "echo", "value=1", "--json").stdout)
     assert answer["task"] == "echo"

@@ -10,11 +10,11 @@ import click
 from perdure.app import Perdure
 from perdure.cli.completing import queues, task_names
 from perdure.cli.problems import Problem
-from perdure.cli.screen import console, present, print_json, say, styled
+from perdure.cli.screen import console, present, print_json, say, say_new_store, styled
 from perdure.cli.shapes import execution_shape
 from perdure.cli.text import safe_text
 from perdure.cli.values import arguments_of, check_names, duration_typed, moment_typed, tag_typed
-from perdure.cli.where import NOBODY, Where, shared
+from perdure.cli.where import NOBODY, Where, new_store, shared
 from perdure.cli.why import why
 from perdure.engine.handle import Handle
 from perdure.engine.task import Task
@@ -63,6 +63,7 @@ def enqueue(where: Where, task: str, arguments: tuple[str, ...], wait: bool, **g
         prepared = call.call(*args, **kwargs)
     except InvalidInputError as error:
         raise _misfit(found, error) from None
+    say_new_store(new_store(app))
     return where.write(app, lambda app: _start(app, prepared, where, wait))
 
 

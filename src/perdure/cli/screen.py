@@ -54,6 +54,12 @@ def say(*parts: object, error: bool = False) -> None:
     console(error=error).print(line, soft_wrap=True)
 
 
+def say_new_store(path: str | None) -> None:
+    """A store that is about to be made: with a relative path, a command in another folder makes a second one."""
+    if path is not None:
+        say(styled("new store ", "yellow"), path, error=True)
+
+
 def styled(text: object, style: str = "") -> Text:
     """Data in a style."""
     return Text(safe_text(text), style)

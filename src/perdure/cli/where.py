@@ -99,6 +99,11 @@ def storage_of(app: Perdure) -> Storage:
     return app.parts.storage or open_storage(app.settings.url, app.settings.schema)
 
 
+def new_store(app: Perdure) -> str | None:
+    """The file that opening the app will make; `None` where its store exists, or is no file."""
+    return inspection.missing(storage_of(app))
+
+
 def _check_usable(storage: Storage, url: str) -> None:
     if inspection.lives_here(storage):
         raise Problem(
