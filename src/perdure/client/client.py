@@ -18,7 +18,7 @@ from perdure.engine.children import ending_error
 from perdure.engine.handle import Handle
 from perdure.engine.ports import Directory
 from perdure.engine.specification import specify
-from perdure.engine.task import Call, Task
+from perdure.engine.task import Call, Task, checked_call
 from perdure.errors import (
     ConfigurationError,
     ExecutionNotFoundError,
@@ -66,7 +66,7 @@ class Client:
         now, trace = self.clock.now(), self.trace()
         specs: list[NewExecution] = []
         for call in calls:
-            prepared = await call.prepared()
+            prepared = await checked_call(call).prepared()
             id = prepared.options.id or self.ids.new(now)
             specs.append(specify(prepared, id, now, self.sizes, self.payloads, trace=trace))
         answers = await self.store_executions(specs)
