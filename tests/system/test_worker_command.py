@@ -33,7 +33,7 @@ def test_the_first_signal_lets_what_runs_finish(shell: Shell) -> None:
     assert worker.wait(30) == 0
     assert shell.json("show", execution_id)["status"] == "completed"
     assert "perdure worker on sqlite:///jobs.db" in shell.log
-    assert "drains: 1 executions" in shell.log
+    assert "drains: what runs (1)" in shell.log
     assert shell.workers() == []
 
 
@@ -43,7 +43,7 @@ def test_the_second_signal_stops_and_the_work_goes_on_elsewhere(shell: Shell) ->
     ids = [shell("enqueue", "steps", "count=400").strip(), shell("enqueue", "blocked", "seconds=60").strip()]
     until(lambda: all(shell.json("show", each)["status"] == "running" for each in ids))
     worker.send_signal(signal.SIGINT)
-    until(lambda: "drains: 2 executions" in shell.log)
+    until(lambda: "drains: what runs (2)" in shell.log)
     began = time.monotonic()
     worker.send_signal(signal.SIGINT)
     assert worker.wait(30) == 130

@@ -10,7 +10,7 @@ from perdure.app import Perdure
 from perdure.cli.completing import query_words
 from perdure.cli.screen import present, print_json, print_table, say, status_text, styled
 from perdure.cli.shapes import execution_shape
-from perdure.cli.text import plural, relative, safe_text, span
+from perdure.cli.text import plural, relative, safe_text, span, upcoming
 from perdure.cli.where import Where, shared
 from perdure.model.execution import Execution, Page
 
@@ -87,11 +87,11 @@ def remark(execution: Execution[Any]) -> str:
         said = f"{execution.failure.type}: {execution.failure.message}"
         again = ""
         if execution.status == "pending" and execution.due_at is not None:
-            again = f"next try {relative(execution.due_at, now)} after "
+            again = f"next try {upcoming(execution.due_at, now)} after "
         return safe_text(again + said, 160)
     if execution.status == "waiting":
         parts = [f"{wait.kind} {wait.name}".strip() for wait in execution.waits[:3]]
-        due = f", due {relative(execution.due_at, now)}" if execution.due_at else ""
+        due = f", due {upcoming(execution.due_at, now)}" if execution.due_at else ""
         return ", ".join(parts) + due
     if execution.progress is not None and not execution.settled:
         return progress_words(execution)

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from perdure.cli.text import clock_text, plural, relative
+from perdure.cli.text import clock_text, plural, relative, upcoming
 from perdure.model.execution import Execution, WaitInfo, WorkerInfo
 
 
@@ -72,7 +72,7 @@ def _waiting(execution: Execution[Any], now: datetime) -> Why:
 
 
 def _wait(execution: Execution[Any], wait: WaitInfo, now: datetime) -> str:
-    until = f"until {clock_text(wait.due_at)} ({relative(wait.due_at, now)})" if wait.due_at else ""
+    until = f"until {clock_text(wait.due_at)} ({upcoming(wait.due_at, now)})" if wait.due_at else ""
     if wait.kind == "timer":
         return f"sleeps {until}"
     if wait.kind == "signal":
