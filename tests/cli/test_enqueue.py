@@ -80,6 +80,7 @@ def test_the_same_id_and_input_is_the_same_execution(cli: Cli) -> None:
         (["echo", "value=1", "value=2"], 2, "argument 'value' is given twice"),
         (["echo", '{"value": NaN}'], 2, "NaN is no JSON"),
         (["typed", "day=soon", "count=1", "on=true", "name=x"], 2, "day"),
+        (["many", "items=a"], 2, """perdure enqueue many items='["a", "b"]'"""),
         (["echo", "value=1", "--in", "soon"], 2, "is no duration"),
         (["echo", "value=1", "--at", "soon"], 2, "is no moment"),
         (["echo", "value=1", "--tag", "x"], 2, "is no tag"),

@@ -164,6 +164,12 @@ def test_a_store_that_cannot_be_used(cli: Cli, url: str, code: int) -> None:
     assert cli("list", "--url", url, code=code, url=False).stderr.startswith("✗ ")
 
 
+def test_postgresql_is_not_offered(cli: Cli) -> None:
+    said = cli("list", "--url", "postgresql://x/y", code=3, url=False).stderr
+    assert "PostgreSQL is not there yet" in said
+    assert "pip install" not in said
+
+
 # --- errors
 
 

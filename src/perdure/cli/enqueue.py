@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -125,4 +126,8 @@ async def _result(app: Perdure, execution_id: str, as_json: bool) -> int:
 
 def _misfit(task: Task[..., Any], error: InvalidInputError) -> Problem:
     parameters = ", ".join(task.signature.names) or "none"
-    return Problem(2, str(error), f"nothing was stored; parameters of {task.name}: {parameters}", "perdure tasks")
+    following = "perdure tasks"
+    for name, shape in (("array", '["a", "b"]'), ("object", '{"a": 1}')):
+        if (found := re.search(rf"argument '(\w+)'.*Expected `{name}`[^`]*`str`$", str(error))) is not None:
+            following = f"perdure enqueue {task.name} {found[1]}='{shape}'"
+    return Problem(2, str(error), f"nothing was stored; parameters of {task.name}: {parameters}", following)

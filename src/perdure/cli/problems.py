@@ -105,7 +105,10 @@ def _query(error: Exception) -> Problem:
 
 
 TABLE: Final[list[tuple[type[Exception], Callable[[Any], Problem]]]] = [
-    (ExecutionNotFoundError, lambda error: Problem(4, str(error), "never enqueued here, or pruned", "perdure list")),
+    (
+        ExecutionNotFoundError,
+        lambda error: Problem(4, str(error), "misspelt or cut short, never enqueued here, or pruned", "perdure list"),
+    ),
     (TaskNotFoundError, lambda error: Problem(4, str(error), "", "perdure tasks")),
     (InvalidQueryError, _query),
     (InvalidInputError, lambda error: Problem(2, str(error), "nothing was stored", "perdure tasks")),

@@ -54,9 +54,9 @@ def open_storage(url: str, schema: str = "perdure") -> Storage:
     for point in entry_points(group=GROUP):
         if point.name == scheme:
             return cast("Storage", point.load()(url, schema))
-    hint = "; needs pip install 'perdure[postgres]'" if scheme in ("postgres", "postgresql") else ""
+    hint = " (PostgreSQL is not there yet)" if scheme in ("postgres", "postgresql") else ""
     raise ConfigurationError(
-        f"url {without_password(url)!r} names no storage; write sqlite:///file.db, memory:// or postgresql://host/name{hint}"
+        f"url {without_password(url)!r} names no storage{hint}; write sqlite:///file.db or memory://"
     )
 
 
