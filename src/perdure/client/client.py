@@ -25,6 +25,7 @@ from perdure.errors import (
     IdempotencyConflictError,
     InvalidQueryError,
     PayloadTooLargeError,
+    PerdureError,
 )
 from perdure.ids import Ids
 from perdure.model.execution import Event, Execution, JournalEntry, Page, Stats, WorkerInfo
@@ -118,7 +119,19 @@ class Client:
             async with Timeout(self.clock, timeout):
                 return await self.waiters.ending(execution_id)
         except TimeoutError:
-            raise TimeoutError(f"execution {execution_id} is still open after {timeout:g} s") from None
+            remark = await self._remark_on(execution_id)
+            raise TimeoutError(f"execution {execution_id} is still open after {timeout:g} s{remark}") from None
+
+    async def _remark_on(self, execution_id: str) -> str:
+        """Why an execution may not be moving: nobody is there who could."""
+        try:
+            row = await self.row(execution_id)
+            workers = await self.workers()
+        except PerdureError:
+            return ""
+        if any(each.alive and row.task_name in each.tasks and row.queue in each.queues for each in workers):
+            return ""
+        return f"; no live worker serves task {row.task_name} in queue {row.queue}"
 
     async def _task_of(self, execution_id: str) -> Task[..., Any] | None:
         return self.directory.task((await self.row(execution_id)).task_name)
