@@ -65,19 +65,24 @@ def _checked(where: str, name: str, value: object) -> object:
 
 def project(folder: Path) -> dict[str, Any]:
     """`[tool.perdure]` of the nearest pyproject.toml at or above `folder`."""
-    for place in (folder, *folder.parents):
-        path = place / "pyproject.toml"
-        if path.is_file():
-            try:
-                table = tomllib.loads(path.read_text("utf-8"))
-            except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
-                raise ConfigurationError(f"{path.name} cannot be read: {error}") from error
-            for name in ("tool", "perdure"):
-                table = cast("dict[str, Any]", table.get(name, {}))
-                if not isinstance(table, dict):  # pyright: ignore[reportUnnecessaryIsInstance]
-                    raise ConfigurationError(f"{path.name}: {name!r} must be a table, as in [tool.perdure]")
-            return table
-    return {}
+    home = project_folder(folder)
+    if home is None:
+        return {}
+    path = home / "pyproject.toml"
+    try:
+        table = tomllib.loads(path.read_text("utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+        raise ConfigurationError(f"{path.name} cannot be read: {error}") from error
+    for name in ("tool", "perdure"):
+        table = cast("dict[str, Any]", table.get(name, {}))
+        if not isinstance(table, dict):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise ConfigurationError(f"{path.name}: {name!r} must be a table, as in [tool.perdure]")
+    return table
+
+
+def project_folder(folder: Path) -> Path | None:
+    """Where the nearest pyproject.toml at or above `folder` stands."""
+    return next((place for place in (folder, *folder.parents) if (place / "pyproject.toml").is_file()), None)
 
 
 def _text(where: str, value: object) -> str:

@@ -62,5 +62,10 @@ async def echo(value: object) -> object:
 
 
 @app.task
+async def many(items: list[str]) -> int:
+    return len(items)
+
+
+@app.task
 async def typed(day: date, count: int, on: bool, name: str) -> str:
     return f"{day:%Y} {count + 1} {on} {name}"

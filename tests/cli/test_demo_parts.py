@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import stat
+import sys
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,8 +17,8 @@ from hypothesis import strategies as st
 from perdure import Execution
 from perdure.cli.demo import index
 from perdure.cli.demo.effects import VARIABLE, Line, Log, effect
-from perdure.cli.demo.report import Report, report
-from perdure.cli.demo.run import Home, Kill, Story
+from perdure.cli.demo.report import Report, report, tell
+from perdure.cli.demo.run import Home, Kill, Story, first_file
 from perdure.cli.demo.search import count_files, search, write_index
 from perdure.model.records import Entry, JournalView
 from tests.cli.conftest import Cli
@@ -100,6 +102,20 @@ def test_effects_survive_odd_names(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert log.more() == 1
 
 
+def test_links_are_left_out(tmp_path: Path) -> None:
+    (tmp_path / "secret.txt").write_text("secret")
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "out.txt").symlink_to(tmp_path / "secret.txt")
+    assert first_file(folder) is None
+    (folder / "own.txt").write_text("own")
+    assert index.list_files(str(folder)) == [str(folder / "own.txt")]
+
+
+def test_the_index_is_for_its_user_alone(indexed: Path) -> None:
+    assert stat.S_IMODE(indexed.stat().st_mode) == 0o600
+
+
 # --- the report
 
 
@@ -141,6 +157,20 @@ def test_an_honest_story(tmp_path: Path) -> None:
     assert found.seconds == 0.01
 
 
+def test_what_flew_when_an_earlier_run_was_interrupted_counts_too(tmp_path: Path) -> None:
+    third = [("begin", 2000, 9, "c"), ("end", 2010, 9, "c")]
+    lines = [*KEPT, *AGAIN, ("begin", 1011, 8, "c"), *third]
+    kill = replace(KILL, process=8, recorded={("read_file", "a"): 2, ("read_file", "b"): 1011})
+    found = told(tmp_path, story(tmp_path, lines, {"a": 2, "b": 1011, "c": 2011}, resumed=True, kills=[kill]))
+    assert (found.run_twice, found.in_flight_at_kill, found.recorded_rerun) == (2, 2, 0)
+    assert found.broken == ()
+    again = [*lines, ("begin", 2011, 9, "a")]
+    found = told(tmp_path, story(tmp_path, again, {"a": 3000, "b": 1011, "c": 2011}, resumed=True))
+    assert found.broken == ()  # it was not recorded when its worker was stopped
+    found = told(tmp_path, story(tmp_path, again, {"a": 2, "b": 1011, "c": 2011}, resumed=True))
+    assert "1 activity ran twice without having been in flight" in found.broken
+
+
 def test_a_recorded_result_that_ran_again_is_caught(tmp_path: Path) -> None:
     again = [*AGAIN, ("begin", 1001, 8, "a")]
     found = told(tmp_path, story(tmp_path, KEPT + again, {"a": 2, "b": 1011}, kills=[KILL]))
@@ -176,6 +206,27 @@ def test_lost_files_are_named(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize(("kill", "said"), [(True, "too few files"), (False, "--no-kill")])
+def test_a_story_without_a_kill_says_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], kill: bool, said: str
+) -> None:
+    tell(told(tmp_path, story(tmp_path, [*KEPT[:2]], {"a": 2})), Home(tmp_path), "index.py:1", kill=kill)
+    assert f"! nothing was killed ({said}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("started", ["bin/perdure", "/somewhere/__main__.py"])
+def test_the_last_hints_can_be_typed_where_the_shell_does_not_find_perdure(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, started: str
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(sys, "argv", [started])
+    tell(
+        told(tmp_path, story(tmp_path, KEPT + AGAIN, {"a": 2, "b": 1011}, kills=[KILL])), Home(tmp_path), "", kill=True
+    )
+    hint = "bin/perdure demo" if started == "bin/perdure" else "-m perdure demo"
+    assert f"{hint} --data " in capsys.readouterr().out
+
+
 # --- the command
 
 
@@ -203,6 +254,8 @@ def test_searching(cli: Cli) -> None:
     assert "1 file of" in output
     assert "a.txt:2\n    the \\x1b word" in output
     assert cli.json("demo", "--search", "word")["hits"][0]["line"] == 2
+    assert cli("demo", "--search", "sword").output.startswith("no file of ")
+    assert "'' has no word to search for" in cli("demo", "--search", "", code=2).stderr
 
 
 def test_a_second_demo_in_one_folder_is_refused(cli: Cli) -> None:

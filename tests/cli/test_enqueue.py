@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.cli.conftest import Cli
+from perdure.cli import enqueue as cli_enqueue
+from perdure.cli import why as cli_why
+from perdure.cli.why import Why
+from tests.cli.conftest import APP, Cli
 
 
 def stored_input(cli: Cli, execution_id: str) -> object:
@@ -18,6 +24,13 @@ def stored_input(cli: Cli, execution_id: str) -> object:
 def test_it_prints_the_id_and_stores_the_execution(cli: Cli) -> None:
     execution_id = cli.enqueue("echo", '{"value": [1, "two"]}')
     assert stored_input(cli, execution_id) == {"value": [1, "two"]}
+
+
+def test_a_new_store_is_announced_by_its_whole_path(cli: Cli) -> None:
+    first = cli.app("enqueue", "echo", "value=1", "--url", "sqlite:///sub.db")
+    assert f"new store {cli.folder}/sub.db" in first.stderr
+    assert len(first.stdout.split()) == 1
+    assert cli.app("enqueue", "echo", "value=1", "--url", "sqlite:///sub.db").stderr == ""
 
 
 def test_json_answers_the_id(cli: Cli) -> None:
@@ -64,8 +77,10 @@ def test_the_same_id_and_input_is_the_same_execution(cli: Cli) -> None:
         (["echo"], 2, "missing a required argument: 'value'"),
         (["echo", "value"], 2, "'value' is no argument"),
         (["echo", "{nonsense"], 2, "is no JSON"),
+        (["echo", "value=1", "value=2"], 2, "argument 'value' is given twice"),
         (["echo", '{"value": NaN}'], 2, "NaN is no JSON"),
         (["typed", "day=soon", "count=1", "on=true", "name=x"], 2, "day"),
+        (["many", "items=a"], 2, """perdure enqueue many items='["a", "b"]'"""),
         (["echo", "value=1", "--in", "soon"], 2, "is no duration"),
         (["echo", "value=1", "--at", "soon"], 2, "is no moment"),
         (["echo", "value=1", "--tag", "x"], 2, "is no tag"),
@@ -84,6 +99,23 @@ def test_wait_prints_the_result(cli: Cli) -> None:
 
 def test_wait_answers_one_when_it_failed(cli: Cli) -> None:
     run_beside_a_worker(cli, ["broken", "why=\x1b[31mred", "--wait"], 1, "ValueError: \\x1b[31mred")
+
+
+def test_wait_says_why_nothing_moves(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = threading.Event()
+
+    def why(*given: Any) -> Why:
+        asked.set()
+        return cli_why.why(*given)
+
+    monkeypatch.setattr(cli_enqueue, "PATIENCE", 0.01)
+    monkeypatch.setattr(cli_enqueue, "why", why)
+    with ThreadPoolExecutor() as pool:
+        waiting = pool.submit(cli.app, "enqueue", "echo", "value=1", "--id", "mine", "--wait", code=1)
+        assert asked.wait(30)
+        cli("cancel", "mine")
+        said = waiting.result(30).stderr
+    assert f"waiting: no worker is running   (perdure worker {APP} --url {cli.url})" in said
 
 
 def run_beside_a_worker(cli: Cli, words: list[str], code: int, said: str) -> None:

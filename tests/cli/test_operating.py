@@ -90,6 +90,7 @@ def test_prune_counts_first(cli: Cli, settled: Settled) -> None:
     assert cli.json("prune", "--older", "0s", "--yes") == {"count": 4, "done": True}
     assert [each["id"] for each in cli.json("list")["items"]] == [waiting]
     assert "Missing option '--older'" in cli("prune", code=2).stderr
+    assert "'30' has no unit" in cli("prune", "--older", "30", code=2).stderr
 
 
 def test_check_finds_what_would_drift(cli: Cli, reaching: Reaching) -> None:
@@ -133,6 +134,21 @@ def test_doctor_says_what_to_do(cli: Cli) -> None:
     assert any(line.startswith("! file mode") for line in lines)
     assert any("→ chmod 600" in line for line in lines)
     assert any("task echo has open executions and no live worker" in line for line in lines)
+
+
+def test_hints_name_the_app_that_is_known(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    cli("migrate")
+    assert f"(perdure worker module:app --url {cli.url})" in cli("workers").output
+    monkeypatch.setenv("PERDURE_APP", APP)
+    monkeypatch.setenv("PERDURE_URL", cli.url)
+    assert "(perdure worker)" in cli("workers", url=False).output
+
+
+def test_doctor_on_a_file_that_is_no_database(cli: Cli) -> None:
+    Path("shop.db").write_text("hello" * 1000)
+    examined = cli("doctor", code=1)
+    assert "no SQLite database" in examined.stdout
+    assert examined.stderr == ""
 
 
 def test_doctor_finds_a_broken_promise(cli: Cli) -> None:

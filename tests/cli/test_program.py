@@ -47,6 +47,18 @@ def test_every_command_has_help(name: str) -> None:
     assert f"Usage: perdure {name}" in result.output
 
 
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_knows_the_short_option_for_help(name: str) -> None:
+    result = CliRunner().invoke(program, [name, "-h"], prog_name="perdure")
+    assert result.exit_code == 0
+    assert f"Usage: perdure {name}" in result.output
+
+
+def test_the_version_as_an_option_too() -> None:
+    result = CliRunner().invoke(program, ["--version"], prog_name="perdure")
+    assert (result.exit_code, result.output.split()[0]) == (0, "perdure")
+
+
 def test_an_unknown_command_names_the_nearest() -> None:
     result = CliRunner().invoke(program, ["lst\x1b"], prog_name="perdure")
     assert result.exit_code == 2
@@ -71,6 +83,21 @@ def test_the_app_comes_from_option_variable_or_project(cli: Cli, monkeypatch: py
     assert "charge" in cli.app("tasks").output
 
 
+def test_the_app_of_a_project_is_found_from_below_it(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    Path("pyproject.toml").write_text('[tool.perdure]\napp = "at_the_top:app"\n')
+    Path("at_the_top.py").write_text(
+        "from perdure import Perdure\napp = Perdure()\n@app.task\nasync def hi() -> None: ...\n"
+    )
+    Path("sub/deeper").mkdir(parents=True)
+    monkeypatch.chdir("sub/deeper")
+    assert "hi()" in cli("tasks").output
+
+
+def test_tasks_takes_an_app_as_worker_does(cli: Cli) -> None:
+    assert "charge" in cli("tasks", APP).output
+
+
 def test_an_app_in_the_working_directory(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "path", [*sys.path])
     Path("here_only.py").write_text(
@@ -84,6 +111,8 @@ def test_an_app_in_the_working_directory(cli: Cli, monkeypatch: pytest.MonkeyPat
     [
         ("", None, 2, "no app is named"),
         ("", "not_there:app", 3, "there is no module not_there"),
+        ("", "shop/tasks.py", 2, "next: shop.tasks:app"),
+        ("", "./tasks.py:mine", 2, "next: tasks:mine"),
         ("import not_there_either", "broken_one:app", 3, "No module named 'not_there_either' ("),
         ("x = 1", "broken_two:app", 3, "module broken_two has no 'app'"),
         ("from perdure import Perdure\nmine = Perdure()", "broken_three:app", 3, "perdure --app broken_three:mine"),
@@ -104,6 +133,25 @@ def test_an_app_that_cannot_be_had(
     assert "Traceback" not in stderr
 
 
+@pytest.mark.parametrize(
+    "run",
+    [
+        "import asyncio\nasync def main():\n    async with app: ...\nasyncio.run(main())",
+        "with app.connect(): ...",
+    ],
+)
+def test_a_module_that_runs_its_program_when_it_is_imported(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch, run: str
+) -> None:
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    name = f"unguarded_{len(run)}"
+    Path(f"{name}.py").write_text(f"from perdure import Perdure\napp = Perdure('sqlite:///own.db')\n{run}\n")
+    stderr = cli("worker", f"{name}:app", code=3).stderr
+    assert f"module {name} runs its program when it is imported" in stderr
+    assert 'if __name__ == "__main__":' in stderr
+    assert not Path("own.db").exists()
+
+
 def test_settings_that_are_wrong(cli: Cli) -> None:
     Path("pyproject.toml").write_text("[tool.perdure]\nconcurrency = 0\n")
     assert "[tool.perdure] concurrency is 0" in cli("list", code=3).stderr
@@ -114,6 +162,12 @@ def test_settings_that_are_wrong(cli: Cli) -> None:
 )
 def test_a_store_that_cannot_be_used(cli: Cli, url: str, code: int) -> None:
     assert cli("list", "--url", url, code=code, url=False).stderr.startswith("✗ ")
+
+
+def test_postgresql_is_not_offered(cli: Cli) -> None:
+    said = cli("list", "--url", "postgresql://x/y", code=3, url=False).stderr
+    assert "PostgreSQL is not there yet" in said
+    assert "pip install" not in said
 
 
 # --- errors

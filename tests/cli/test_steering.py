@@ -32,7 +32,10 @@ def test_cancel_by_query_counts_and_asks(cli: Cli) -> None:
         cli.enqueue("echo", f"value={n}")
     kept = cli.enqueue("nap")
     assert cli("cancel", "--where", "task:echo", "--dry-run").output == "would cancel 3 executions\n"
-    assert "cancel 3 executions" in cli("cancel", "--where", "task:echo", input="n\n", code=130).output
+    refused = cli("cancel", "--where", "task:echo", input="n\n", code=130)
+    assert "cancel 3 executions" in refused.output
+    assert "nothing was changed" in refused.stderr
+    assert "add --yes" in cli("cancel", "--where", "task:echo", code=2).stderr
     assert cli.json("list", "--count", "status:pending") == {"count": 4}
     assert "done: 3 executions" in cli("cancel", "--where", "task:echo", input="y\n").output
     assert cli.json("list", "--count", "status:cancelled") == {"count": 3}
@@ -45,6 +48,15 @@ def test_ids_and_a_query_exclude_each_other(cli: Cli) -> None:
     assert "name ids, or choose by --where" in cli("cancel", code=2).stderr
     assert "name ids, or choose by --where" in cli("retry", "x", "--where", "", code=2).stderr
     assert "--forget goes with ids" in cli("retry", "--where", "", "--forget", "x", code=2).stderr
+
+
+def test_a_complaint_quotes_the_query_as_it_was_typed(cli: Cli) -> None:
+    cli("migrate")
+    for verb in ("cancel", "retry"):
+        said = cli(verb, "--where", "status:open", code=2).stderr
+        assert "query 'status:open': status 'open'" in said
+    unknown = cli("list", "nope:1", code=2).stderr
+    assert unknown.count("waiting") == 1
 
 
 def test_retry_of_a_failure(cli: Cli, settled: Settled) -> None:
@@ -92,8 +104,19 @@ def test_signal_takes_json_text_and_standard_input(cli: Cli) -> None:
     cli("signal", execution_id, "approval")
     refused = cli("signal", execution_id, "approval", "yes", code=2)
     assert "quoted twice" in refused.stderr
+    assert "or give --text" in refused.stderr
     assert "signal name" in cli("signal", execution_id, "not ok", "1", code=3).stderr
     assert "there is no execution" in cli("signal", "nope", "approval", "1", code=4).stderr
+
+
+def test_a_signal_that_is_not_the_awaited_one_is_sent_and_said(cli: Cli, reaching: Reaching) -> None:
+    execution_id = cli.enqueue("order", "customer=1")
+    reaching(execution_id, "status:waiting")
+    sent = cli("signal", execution_id, "aproval", "true")
+    assert "! it waits for approval, not aproval" in sent.stderr
+    assert sent.stdout.startswith("sent")
+    assert cli.json("signal", execution_id, "aproval")["awaited"] == ["approval"]
+    assert "waits for" not in cli("signal", execution_id, "approval", "true").stderr
 
 
 def test_fork_goes_on_from_an_entry(cli: Cli, reaching: Reaching) -> None:
@@ -111,3 +134,11 @@ def test_fork_goes_on_from_an_entry(cli: Cli, reaching: Reaching) -> None:
 def test_fork_checks_the_input_by_the_signature_where_an_app_is_named(cli: Cli) -> None:
     execution_id = cli.enqueue("order", "customer=1")
     assert "customer" in cli.app("fork", execution_id, "--input", '{"customer": "x"}', code=2).stderr
+
+
+def test_fork_takes_an_object_as_arguments_by_name(cli: Cli) -> None:
+    execution_id = cli.enqueue("echo", "value=1")
+    refused = cli.app("fork", execution_id, "--input", '{"valeu": {"x": 1}}', code=2).stderr
+    assert "task echo has no parameter 'valeu'; did you mean 'value'?" in refused
+    copy = cli.app("fork", execution_id, "--input", '{"value": {"x": 1}}').stdout.strip()
+    assert cli.json("show", copy)["input"] == {"value": {"x": 1}}

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from perdure.cli.text import json_text, plural, relative, safe_lines, safe_text, span
+from perdure.cli.text import json_text, plural, relative, safe_lines, safe_text, span, upcoming
 
 ANY_TEXT = st.text(st.characters(codec=None))
 ACTING = {"Cc", "Cs", "Zl", "Zp"}
@@ -54,4 +54,6 @@ def test_spans_and_distances() -> None:
     assert relative(now + timedelta(hours=3), now) == "in 3 h"
     assert relative(now - timedelta(seconds=5), now) == "5.0 s ago"
     assert relative(now, now) == "now"
+    assert upcoming(now + timedelta(hours=3), now) == "in 3 h"
+    assert upcoming(now - timedelta(seconds=5), now) == "now"
     assert (plural(1, "entry", "entries"), plural(1200, "entry", "entries")) == ("1 entry", "1,200 entries")

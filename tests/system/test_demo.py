@@ -86,7 +86,7 @@ def test_interrupted_it_goes_on_when_run_again(shell: Shell) -> None:
     assert found["broken"] == []
     assert found["recorded_rerun"] == 0
     assert found["files"] == 4001
-    assert found["run_twice"] <= 3 * 8
+    assert found["run_twice"] <= found["in_flight_at_kill"] <= 3 * 8
 
 
 def test_an_unfinished_one_may_be_forgotten(shell: Shell) -> None:

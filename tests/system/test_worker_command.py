@@ -33,7 +33,7 @@ def test_the_first_signal_lets_what_runs_finish(shell: Shell) -> None:
     assert worker.wait(30) == 0
     assert shell.json("show", execution_id)["status"] == "completed"
     assert "perdure worker on sqlite:///jobs.db" in shell.log
-    assert "drains: 1 executions" in shell.log
+    assert "drains: what runs (1)" in shell.log
     assert shell.workers() == []
 
 
@@ -43,7 +43,7 @@ def test_the_second_signal_stops_and_the_work_goes_on_elsewhere(shell: Shell) ->
     ids = [shell("enqueue", "steps", "count=400").strip(), shell("enqueue", "blocked", "seconds=60").strip()]
     until(lambda: all(shell.json("show", each)["status"] == "running" for each in ids))
     worker.send_signal(signal.SIGINT)
-    until(lambda: "drains: 2 executions" in shell.log)
+    until(lambda: "drains: what runs (2)" in shell.log)
     began = time.monotonic()
     worker.send_signal(signal.SIGINT)
     assert worker.wait(30) == 130
@@ -69,6 +69,18 @@ def test_several_processes_and_a_death_among_them(shell: Shell) -> None:
     assert supervisor.wait(30) == 0
     assert "2 worker processes asked to drain" in shell.log
     assert shell.workers() == []
+
+
+def test_a_killed_worker_is_called_dead_at_once(shell: Shell) -> None:
+    worker = shell.start("worker")
+    execution = shell("enqueue", "steps", "count=200").strip()
+    (found,) = until(lambda: [each for each in shell.workers() if each["running"]])
+    worker.kill()
+    worker.wait()
+    assert shell.workers() == []  # long before its lease of 15 s has ended
+    assert f"its worker died (process {found['process']} on " in shell("show", execution)
+    assert "✗ dead" in shell("workers")
+    assert "1 execution held by dead workers" in shell("doctor")
 
 
 def test_children_leave_when_their_supervisor_is_killed(shell: Shell) -> None:

@@ -316,9 +316,9 @@ async def test_a_fork_with_bad_input_or_place_is_refused(app: Perdure, ran: list
     async with TestApp(app):
         handle = await task.enqueue()
         await handle.result()
-        with pytest.raises(ConfigurationError, match="no recorded entry 'nowhere'; `perdure show` lists"):
+        with pytest.raises(ConfigurationError, match="no recorded entry 'nowhere'; it has act, sleep, other"):
             await handle.fork(from_activity="nowhere")
-        for wrong in ({"start": 5}, 5, {"unknown": "x"}):
+        for wrong in ({"start": 5}, 5, {"unknown": "x"}, {"start": "a", "unknown": "x"}):
             with pytest.raises(InvalidInputError):
                 await handle.fork(input=wrong)
         assert await app.count("task:task") == 1

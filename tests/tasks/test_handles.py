@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -287,3 +288,19 @@ async def test_the_repr_shows_the_id(app: Perdure) -> None:
     async with TestApp(app):
         assert repr(task.handle("abc")) == "Handle('abc')"
         assert repr(task) == "Task('task')"
+
+
+async def test_a_time_out_says_when_nobody_could_have_answered(tmp_path: Path) -> None:
+    app = Perdure(f"sqlite:///{tmp_path}/jobs.db")
+
+    @app.task
+    async def task(ctx: Context) -> None:
+        await ctx.sleep(3600)
+
+    async with app.connect():
+        handle = await task.enqueue()
+        with pytest.raises(TimeoutError, match="no live worker serves task task in queue default"):
+            await handle.result(timeout=0.01)
+    async with TestApp(app):
+        with pytest.raises(TimeoutError, match=r"is still open after 5 s$"):
+            await (await task.enqueue()).result(timeout=5)

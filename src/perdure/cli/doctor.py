@@ -15,6 +15,7 @@ from perdure.app import Perdure
 from perdure.cli.screen import MARKS, print_json, say_wrapped, styled
 from perdure.cli.text import clock_text, plural, relative
 from perdure.cli.where import Where, shared, storage_of
+from perdure.errors import StorageError
 from perdure.model.execution import Stats, WorkerInfo, moment
 from perdure.storage import inspection
 from perdure.storage.check import check as violations
@@ -43,7 +44,11 @@ class Held(NamedTuple):
 @shared()
 def doctor(where: Where, check_invariants: bool) -> int:
     """Examine the store: versions, files, locks, schema, workers, leases, clock. Exit 1 if something is wrong."""
-    found = list(_examined(where, check_invariants))
+    found: list[Finding] = []
+    try:
+        found.extend(_examined(where, check_invariants))
+    except StorageError as error:
+        found.append(Finding("bad", "file", str(error)))
     if where.json:
         print_json([{"level": f.level, "name": f.name, "detail": f.detail, "advice": f.advice or None} for f in found])
     for finding in () if where.json else found:
@@ -60,7 +65,7 @@ def _examined(where: Where, whole: bool) -> Iterator[Finding]:
     storage = storage_of(app)
     url = without_password(app.settings.url)
     if missing := inspection.missing(storage):
-        yield Finding("bad", "store", f"{url}: there is no file {missing}", "perdure worker --app module:app makes it")
+        yield Finding("bad", "store", f"{url}: there is no file {missing}", f"{where.worker}   makes it")
         return
     yield Finding("ok", "store", url)
     try:
@@ -72,7 +77,7 @@ def _examined(where: Where, whole: bool) -> Iterator[Finding]:
         yield _schema(schema)
         if schema.pending:
             return
-    yield from _contents(where.read(_read))
+    yield from _contents(where.read(_read), where.worker)
     if whole:
         yield from where.read(_invariants)
 
@@ -99,7 +104,7 @@ async def _read(app: Perdure) -> Held:
     return Held(await app.stats(), workers, stuck, max(created, default=None), now)
 
 
-def _contents(held: Held) -> Iterator[Finding]:
+def _contents(held: Held, start: str) -> Iterator[Finding]:
     now = moment(held.now)
     counts = ", ".join(f"{count:,} {status}" for status, count in sorted(held.stats.counts.items()))
     yield Finding("ok", "executions", counts or "none yet")
@@ -108,11 +113,11 @@ def _contents(held: Held) -> Iterator[Finding]:
     yield Finding("ok", "workers", f"{plural(len(alive), 'worker')} alive")
     if silent:
         yield Finding(
-            "warn", "workers", f"{plural(len(silent), 'worker')} silent", "a live worker takes their work over"
+            "warn", "workers", f"{plural(len(silent), 'worker')} dead or silent", "a live worker takes their work over"
         )
     for task in held.stats.unserved:
         detail = f"task {task} has open executions and no live worker"
-        yield Finding("warn", "tasks", detail, f"perdure worker --app module:app, with an app that declares {task}")
+        yield Finding("warn", "tasks", detail, f"{start}   with an app that declares {task}")
     for each in held.stats.tasks:
         if (
             each.oldest_due is not None

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
 import click
 
 from perdure.app import Perdure
 from perdure.cli.completing import queues, task_names
 from perdure.cli.problems import Problem
-from perdure.cli.screen import console, print_json, say, styled
+from perdure.cli.screen import console, present, print_json, say, say_new_store, styled
 from perdure.cli.shapes import execution_shape
 from perdure.cli.text import safe_text
 from perdure.cli.values import arguments_of, check_names, duration_typed, moment_typed, tag_typed
-from perdure.cli.where import NOBODY, Where, shared
+from perdure.cli.where import NOBODY, Where, new_store, shared
+from perdure.cli.why import why
+from perdure.engine.handle import Handle
 from perdure.engine.task import Task
 from perdure.errors import InvalidInputError
+
+PATIENCE: Final = 3.0
+"""Seconds of waiting for a result without a word."""
 
 
 @click.command()
@@ -58,7 +64,8 @@ def enqueue(where: Where, task: str, arguments: tuple[str, ...], wait: bool, **g
         prepared = call.call(*args, **kwargs)
     except InvalidInputError as error:
         raise _misfit(found, error) from None
-    return where.write(app, lambda app: _start(app, prepared, where.json, wait))
+    say_new_store(new_store(app))
+    return where.write(app, lambda app: _start(app, prepared, where, wait))
 
 
 def _with_options(task: Task[..., Any], given: dict[str, Any]) -> Task[..., Any]:
@@ -73,27 +80,38 @@ def _with_options(task: Task[..., Any], given: dict[str, Any]) -> Task[..., Any]
     return task.options(**{name: value for name, value in named.items() if value is not None})  # type: ignore[typeddict-item]
 
 
-async def _start(app: Perdure, call: Any, as_json: bool, wait: bool) -> int:
+async def _start(app: Perdure, call: Any, where: Where, wait: bool) -> int:
     try:
         handle = await app.enqueue(call)
     except InvalidInputError as error:
         raise _misfit(call.task, error) from None
     if not wait:
-        if as_json:
+        if where.json:
             print_json({"id": handle.id, "task": call.task.name})
         else:
             click.echo(safe_text(handle.id))
             if console().is_terminal:
                 say(styled(f"follow it: perdure watch {handle.id}", "dim"), error=True)
         return 0
-    return await _result(app, handle.id, as_json)
+    if console(error=True).is_terminal:
+        say(styled(f"{handle.id} is stored; ^C leaves it alone", "dim"), error=True)
+    await _settled(app, handle, where.worker)
+    return await _result(app, handle.id, where.json)
+
+
+async def _settled(app: Perdure, handle: Handle[Any], start: str) -> None:
+    """Returns once it is settled. Where that takes a while, says why it is not moving."""
+    try:
+        await handle.wait(timeout=PATIENCE)
+    except TimeoutError:
+        reason = why(await handle.execution(), await app.workers(), present(), start)
+        following = f"   ({reason.following})" if reason.following else ""
+        say(styled(f"waiting: {reason.sentence}{following}", "dim"), error=True)
+        await handle.wait()
 
 
 async def _result(app: Perdure, execution_id: str, as_json: bool) -> int:
-    """Waits, prints the result as JSON, or how it ended; answers the exit code."""
-    if console(error=True).is_terminal:
-        say(styled(f"{execution_id} is stored; ^C leaves it alone", "dim"), error=True)
-    await app.handle(execution_id).wait()
+    """Prints the result as JSON, or how it ended; answers the exit code."""
     app.client.directory = NOBODY
     ended = await app.handle(execution_id).execution()
     if as_json:
@@ -108,4 +126,8 @@ async def _result(app: Perdure, execution_id: str, as_json: bool) -> int:
 
 def _misfit(task: Task[..., Any], error: InvalidInputError) -> Problem:
     parameters = ", ".join(task.signature.names) or "none"
-    return Problem(2, str(error), f"nothing was stored; parameters of {task.name}: {parameters}", "perdure tasks")
+    following = "perdure tasks"
+    for name, shape in (("array", '["a", "b"]'), ("object", '{"a": 1}')):
+        if (found := re.search(rf"argument '(\w+)'.*Expected `{name}`[^`]*`str`$", str(error))) is not None:
+            following = f"perdure enqueue {task.name} {found[1]}='{shape}'"
+    return Problem(2, str(error), f"nothing was stored; parameters of {task.name}: {parameters}", following)

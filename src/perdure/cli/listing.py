@@ -10,15 +10,23 @@ from perdure.app import Perdure
 from perdure.cli.completing import query_words
 from perdure.cli.screen import present, print_json, print_table, say, status_text, styled
 from perdure.cli.shapes import execution_shape
-from perdure.cli.text import plural, relative, safe_text, span
+from perdure.cli.text import plural, relative, safe_text, span, upcoming
 from perdure.cli.where import Where, shared
 from perdure.model.execution import Execution, Page
 
 Order = Literal["newest", "oldest"]
 
 
+def help_or(ctx: click.Context, _: click.Parameter, words: tuple[str, ...]) -> tuple[str, ...]:
+    """The words of a query. A lone `-h` is help: click is not told so, as it would find one in `-tag:host=x` too."""
+    if words == ("-h",):
+        click.echo(ctx.get_help())
+        ctx.exit()
+    return words
+
+
 @click.command("list", context_settings={"ignore_unknown_options": True, "help_option_names": ["--help"]})
-@click.argument("query", nargs=-1, shell_complete=query_words)
+@click.argument("query", nargs=-1, shell_complete=query_words, callback=help_or)
 @click.option("--limit", type=click.IntRange(1, 10_000), default=20, show_default=True, help="How many to show.")
 @click.option("--after", metavar="CURSOR", help="Go on where the page before ended.")
 @click.option("--order", type=click.Choice(["newest", "oldest"]), default="newest", show_default=True)
@@ -79,11 +87,11 @@ def remark(execution: Execution[Any]) -> str:
         said = f"{execution.failure.type}: {execution.failure.message}"
         again = ""
         if execution.status == "pending" and execution.due_at is not None:
-            again = f"next try {relative(execution.due_at, now)} after "
+            again = f"next try {upcoming(execution.due_at, now)} after "
         return safe_text(again + said, 160)
     if execution.status == "waiting":
         parts = [f"{wait.kind} {wait.name}".strip() for wait in execution.waits[:3]]
-        due = f", due {relative(execution.due_at, now)}" if execution.due_at else ""
+        due = f", due {upcoming(execution.due_at, now)}" if execution.due_at else ""
         return ", ".join(parts) + due
     if execution.progress is not None and not execution.settled:
         return progress_words(execution)

@@ -5,6 +5,7 @@ A traceback is for bugs of ours: it is printed only for an error that no row of 
 
 from __future__ import annotations
 
+import sys
 import traceback
 from collections.abc import Callable
 from typing import Any, Final
@@ -25,8 +26,7 @@ from perdure.errors import (
     StorageError,
     TaskNotFoundError,
 )
-
-FIELDS: Final = "status task queue tag error waiting parent root state since id"
+from perdure.model.query import FIELDS
 
 
 class Problem(click.ClickException):
@@ -46,6 +46,19 @@ class Problem(click.ClickException):
         for word, text in (("why: ", self.why), ("next:", self.following)):
             if text:
                 click.echo(f"  {word} {safe_text(text)}", err=True)
+
+
+def must_confirm(question: str) -> None:
+    """Asks for a yes. Raises `Problem` for anything else, and where there is nobody to ask."""
+    unchanged = "nothing was changed"
+    try:
+        if click.confirm(question, err=True):
+            return
+    except click.Abort:
+        click.echo(err=True)
+        if not sys.stdin.isatty():
+            raise Problem(2, unchanged, "it cannot ask: the input is not a terminal", "add --yes") from None
+    raise Problem(130, unchanged)
 
 
 def told(error: Exception, as_json: bool) -> int:
@@ -86,11 +99,16 @@ def _conflict(error: Exception) -> Problem:
 
 
 def _query(error: Exception) -> Problem:
-    return Problem(2, str(error), f"a query is field:value …, with fields {FIELDS}", "perdure list status:failed")
+    unread = "write field:value" in str(error)
+    why = f"a query is field:value …, with fields {', '.join(FIELDS)}" if unread else ""
+    return Problem(2, str(error), why, "perdure list status:failed")
 
 
 TABLE: Final[list[tuple[type[Exception], Callable[[Any], Problem]]]] = [
-    (ExecutionNotFoundError, lambda error: Problem(4, str(error), "never enqueued here, or pruned", "perdure list")),
+    (
+        ExecutionNotFoundError,
+        lambda error: Problem(4, str(error), "misspelt or cut short, never enqueued here, or pruned", "perdure list"),
+    ),
     (TaskNotFoundError, lambda error: Problem(4, str(error), "", "perdure tasks")),
     (InvalidQueryError, _query),
     (InvalidInputError, lambda error: Problem(2, str(error), "nothing was stored", "perdure tasks")),

@@ -9,9 +9,10 @@ import click
 
 from perdure.app import Perdure
 from perdure.cli.paging import BITE, SETTLED, pages
+from perdure.cli.problems import must_confirm
 from perdure.cli.screen import print_json, say, styled
 from perdure.cli.text import plural
-from perdure.cli.values import duration_typed
+from perdure.cli.values import age_typed
 from perdure.cli.where import Where, shared
 from perdure.clock import SystemClock
 from perdure.model.records import Row
@@ -20,7 +21,7 @@ from perdure.model.records import Row
 @click.command()
 @click.option(
     "--older",
-    type=duration_typed,
+    type=age_typed,
     metavar="DURATION",
     required=True,
     help="Closed longer ago than this: 30d, 12h, 90m.",
@@ -39,7 +40,7 @@ def prune(where: Where, older: timedelta, dry_run: bool, yes: bool) -> None:
         _say(where, count, "would remove" if dry_run else "nothing to remove:", done=False)
         return
     if not yes:
-        click.confirm(f"remove {plural(count, 'execution')} for good?", abort=True, err=True)
+        must_confirm(f"remove {plural(count, 'execution')} for good?")
     _say(where, where.read(lambda app: _prune(app, before)), "removed", done=True)
 
 

@@ -7,6 +7,7 @@ into a pipe is not cut to the width of a window.
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
@@ -51,6 +52,12 @@ def say(*parts: object, error: bool = False) -> None:
     for part in parts:
         line.append_text(part) if isinstance(part, Text) else line.append(safe_text(part))
     console(error=error).print(line, soft_wrap=True)
+
+
+def say_new_store(path: str | None) -> None:
+    """A store that is about to be made: with a relative path, a command in another folder makes a second one."""
+    if path is not None:
+        say(styled("new store ", "yellow"), path, error=True)
 
 
 def styled(text: object, style: str = "") -> Text:
@@ -101,6 +108,16 @@ def print_table(headings: Sequence[str], rows: Iterable[Sequence[object]], *, ri
 def _filled(cell: Text, width: int, right: bool) -> Text:
     blank = " " * (width - cell.cell_len)
     return Text.assemble(blank, cell) if right else Text.assemble(cell, blank)
+
+
+def program_name() -> str:
+    """What one types to run this program again: its name where the shell finds it, else as it was started."""
+    if shutil.which("perdure"):
+        return "perdure"
+    path = os.path.relpath(sys.argv[0])
+    if os.path.basename(path) != "perdure":
+        return f"{os.path.basename(sys.executable)} -m perdure"
+    return path if not path.startswith("..") else os.path.abspath(path)
 
 
 def present() -> datetime:

@@ -43,7 +43,7 @@ def show(where: Where, id: str, tree: bool, journal: bool, limit: int, traceback
         return found, await app.workers(), entries, await _branch(app, found) if tree else None
 
     found, workers, entries, branch = where.read(read)
-    reason = why(found, workers, present())
+    reason = why(found, workers, present(), where.worker)
     if where.json:
         _print_document(found, reason, entries if journal else None, branch)
         return

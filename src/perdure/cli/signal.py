@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import click
 
@@ -10,8 +10,9 @@ from perdure.app import Perdure
 from perdure.cli.completing import execution_ids
 from perdure.cli.screen import print_json, say, styled
 from perdure.cli.text import safe_text
-from perdure.cli.values import json_of
+from perdure.cli.values import check_names, json_of
 from perdure.cli.where import Where, shared
+from perdure.model.execution import Execution
 
 
 @click.command()
@@ -22,20 +23,26 @@ from perdure.cli.where import Where, shared
 @shared()
 def signal(where: Where, id: str, name: str, value: str, text: bool) -> None:
     """Send execution ID a value under NAME; it is kept until the execution asks for it."""
-    sent = value if text else json_of(value, "the value")
+    sent = value if text else json_of(value, "the value", "or give --text")
 
-    async def send(app: Perdure) -> str:
+    async def send(app: Perdure) -> Execution[Any]:
         handle = app.handle(id)
+        before = await handle.execution()
         await handle.signal(name, sent)
-        return await handle.status()
+        return before
 
-    status = where.read(send)
+    before = where.read(send)
+    awaited = sorted({wait.name for wait in before.waits if wait.kind == "signal"})
     if where.json:
-        print_json({"id": id, "signal": name, "status": status})
+        print_json({"id": id, "signal": name, "status": before.status, "awaited": awaited})
         return
-    say(styled("sent", "green"), f"  {name} to {id}, which is {status}")
-    if status in ("completed", "failed", "timed_out", "cancelled"):
+    say(styled("sent", "green"), f"  {name} to {id}, which is {before.status}")
+    if before.settled:
         say(styled("nobody will take it: the execution is settled", "yellow"), error=True)
+    elif awaited and name not in awaited:
+        say(
+            styled(f"! it waits for {', '.join(awaited)}, not {name}; it is kept until asked for", "yellow"), error=True
+        )
 
 
 @click.command()
@@ -48,10 +55,19 @@ def fork(where: Where, id: str, from_activity: str | None, typed: str | None) ->
 
     With --from it has what was recorded before that entry, and goes on from there; without, it starts afresh.
     """
-    given: Any = None if typed is None else json_of(typed, "the input")
+    given = None if typed is None else cast("object", json_of(typed, "the input"))
 
     async def copy(app: Perdure) -> str:
-        return (await app.handle(id).fork(from_activity=from_activity, input=given)).id
+        handle = app.handle(id)
+        task = app.tasks.get((await handle.execution()).task_name)
+        if task is not None:
+            check_names(task, _names(given))
+        return (await handle.fork(from_activity=from_activity, input=given)).id
 
     copied = where.read(copy, natural=False)
     print_json({"id": copied, "forked_from": id}) if where.json else click.echo(safe_text(copied))
+
+
+def _names(given: object) -> dict[str, object]:
+    """What is given by name: an object is arguments, never one of them."""
+    return cast("dict[str, object]", given) if isinstance(given, dict) else {}

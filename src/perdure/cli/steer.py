@@ -9,7 +9,7 @@ import click
 
 from perdure.app import Perdure
 from perdure.cli.completing import execution_ids
-from perdure.cli.problems import Problem, problem_of
+from perdure.cli.problems import Problem, must_confirm, problem_of
 from perdure.cli.screen import print_json, say, styled
 from perdure.cli.text import plural
 from perdure.cli.where import Where, shared
@@ -140,7 +140,7 @@ def _all(where: Where, dry_run: bool, yes: bool, verb: str, act: Callable[[Perdu
     if not where.json:
         say(f"{verb} {plural(count, 'execution')}")
     if not yes:
-        click.confirm("go on?", abort=True, err=True)
+        must_confirm("go on?")
     done = where.read(lambda app: act(app, False))
     print_json({"count": done, "done": True}) if where.json else say(
         styled(f"done: {plural(done, 'execution')}", "green")

@@ -38,6 +38,8 @@ class Declared(NamedTuple):
 @shared()
 def tasks(where: Where, name: str | None) -> None:
     """List the app's tasks and activities, or the one called NAME."""
+    if name is not None and ":" in name and where.named is None:  # as `worker`, `dev` and `check` take an app
+        where.app_name, name = name, None
     app = where.app()
     if name is not None and name not in app.activities:
         app.find_task(name)

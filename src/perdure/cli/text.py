@@ -93,6 +93,11 @@ def relative(moment: datetime, now: datetime) -> str:
     return f"in {span(distance)}" if distance > 0 else f"{span(-distance)} ago"
 
 
+def upcoming(moment: datetime, now: datetime) -> str:
+    """As `relative`, for what is to come: what is late is due now."""
+    return relative(max(moment, now), now)
+
+
 def plural(count: int, noun: str, many: str | None = None) -> str:
     """`1 file`, `1,790 files`."""
     return f"{count:,} {noun if count == 1 else many or noun + 's'}"

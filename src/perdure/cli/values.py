@@ -10,6 +10,7 @@ import difflib
 import inspect
 import json
 import sys
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -37,6 +38,13 @@ def duration_typed(value: str) -> timedelta:
     return found
 
 
+def age_typed(value: str) -> timedelta:
+    """A duration with its unit: a bare number may mean days to whoever types it. Raises `BadParameter`."""
+    if value.strip().replace(".", "", 1).isdigit():
+        raise click.BadParameter(f"{value!r} has no unit; write it like 90m, 12h or 30d")
+    return duration_typed(value)
+
+
 def moment_typed(value: str) -> datetime:
     """An ISO 8601 moment; without an offset it is local time. Raises `BadParameter`."""
     try:
@@ -55,15 +63,16 @@ def tag_typed(value: str) -> tuple[str, str]:
     return key, rest
 
 
-def json_of(text: str, what: str) -> Any:
-    """A value typed as JSON, `-` for standard input. Raises `Problem`."""
+def json_of(text: str, what: str, otherwise: str = "") -> Any:
+    """A value typed as JSON, `-` for standard input. `otherwise` says what else can be typed. Raises `Problem`."""
     source = sys.stdin.read() if text == "-" else text
     try:
         return json.loads(source, parse_constant=_refused)
     except ValueError as error:
         where = "standard input" if text == "-" else repr(text)
         quoted = f"a text is quoted twice in a shell: '{json.dumps(text)}'" if text != "-" else ""
-        raise Problem(2, f"{what} {where} is no JSON", str(error), quoted) from None
+        following = ", ".join(filter(None, (quoted, otherwise)))
+        raise Problem(2, f"{what} {where} is no JSON", str(error), following) from None
 
 
 def _refused(name: str) -> Any:
@@ -79,7 +88,11 @@ def arguments_of(task: Task[..., Any], typed: Sequence[str]) -> tuple[list[objec
         if isinstance(value, list):
             return value, {}  # pyright: ignore[reportUnknownVariableType]
         raise Problem(2, "the input is neither a JSON object nor an array", f"arguments are {FORMS}")
-    return [], dict(_pair(task, each) for each in typed)
+    pairs = [_pair(task, each) for each in typed]
+    if len(named := dict(pairs)) < len(pairs):
+        twice = next(name for name, count in Counter(name for name, _ in pairs).items() if count > 1)
+        raise Problem(2, f"argument {twice!r} is given twice", f"arguments are {FORMS}")
+    return [], named
 
 
 def check_names(task: Task[..., Any], named: Mapping[str, object]) -> None:

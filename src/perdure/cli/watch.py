@@ -14,7 +14,7 @@ from rich.text import Text
 
 from perdure.app import Perdure
 from perdure.cli.completing import execution_ids
-from perdure.cli.listing import remark
+from perdure.cli.listing import help_or, remark
 from perdure.cli.screen import console, present, print_json, status_text, styled
 from perdure.cli.shapes import entry_shape, execution_shape, plain
 from perdure.cli.text import json_text, safe_text
@@ -29,7 +29,7 @@ MOST: Final = 1000
 
 
 @click.command(context_settings={"ignore_unknown_options": True, "help_option_names": ["--help"]})
-@click.argument("target", nargs=-1, required=True, metavar="ID | QUERY", shell_complete=execution_ids)
+@click.argument("target", nargs=-1, required=True, metavar="ID | QUERY", shell_complete=execution_ids, callback=help_or)
 @click.option("--until-settled", is_flag=True, help="With a query: end when nothing open fits.")
 @shared()
 def watch(where: Where, target: tuple[str, ...], until_settled: bool) -> int:

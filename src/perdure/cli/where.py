@@ -21,9 +21,9 @@ from perdure.app import Perdure
 from perdure.cli.problems import Problem
 from perdure.extras import load
 from perdure.registry import Names, Registry
-from perdure.settings import project
+from perdure.settings import project, project_folder
 from perdure.storage import Storage, inspection
-from perdure.storage.opening import open_storage, without_password
+from perdure.storage.opening import RefusedError, forbidden, open_storage, without_password
 
 NOBODY = Names(Registry())
 """A directory without names: by it, values are read as JSON."""
@@ -47,6 +47,14 @@ class Where:
             return self.app_name or os.environ["PERDURE_APP"]
         name = project(Path.cwd()).get("app")
         return str(name) if name else None
+
+    @property
+    def worker(self) -> str:
+        """What to type to start a worker on this store."""
+        place = f" --url {without_password(self.url)}" if self.url else ""
+        if self.app_name is None and self.named is not None:
+            return f"perdure worker{place}"
+        return f"perdure worker {self.app_name or 'module:app'}{place}"
 
     def app(self) -> Perdure:
         """The app that is named. Raises `Problem` when none is, or when it cannot be imported."""
@@ -91,6 +99,11 @@ def storage_of(app: Perdure) -> Storage:
     return app.parts.storage or open_storage(app.settings.url, app.settings.schema)
 
 
+def new_store(app: Perdure) -> str | None:
+    """The file that opening the app will make; `None` where its store exists, or is no file."""
+    return inspection.missing(storage_of(app))
+
+
 def _check_usable(storage: Storage, url: str) -> None:
     if inspection.lives_here(storage):
         raise Problem(
@@ -117,17 +130,34 @@ async def _opened(app: Perdure, work: Callable[[Perdure], Awaitable[T]], *, natu
 
 
 def imported(name: str) -> Perdure:
-    """The app that `module:object` names, `app` where no object is said. The working directory is importable."""
+    """The app that `module:object` names, `app` where no object is said. What stands in the working directory can be
+    imported, and beside a pyproject.toml that names an app."""
     module, _, attribute = name.partition(":")
-    if str(Path.cwd()) not in sys.path:
-        sys.path.insert(0, str(Path.cwd()))
+    if "/" in module or module.endswith(".py"):
+        dotted = ".".join(Path(module).with_suffix("").parts).lstrip("./")
+        raise Problem(
+            2, f"{name} names a file", "an app is named by module and object", f"{dotted}:{attribute or 'app'}"
+        )
+    for folder in _importable(Path.cwd()):
+        if folder not in sys.path:
+            sys.path.insert(0, folder)
     try:
-        found = load(f"{module}:{attribute or 'app'}")
+        with forbidden():
+            found = load(f"{module}:{attribute or 'app'}")
+    except RefusedError as error:
+        following = 'put asyncio.run(…) under   if __name__ == "__main__":'
+        raise Problem(3, f"module {module} runs its program when it is imported", "", following) from error
     except Exception as error:
         raise _not_imported(name, module, attribute or "app", error) from error
     if not isinstance(found, Perdure):
         raise Problem(3, f"{name} is no app", f"it is {type(found).__name__}", "name an object made by Perdure(…)")
     return found
+
+
+def _importable(here: Path) -> list[str]:
+    """The folders whose modules can be named, the last one first."""
+    home = project_folder(here)
+    return [*([str(home)] if home is not None and "app" in project(here) else []), str(here)]
 
 
 def _not_imported(name: str, module: str, attribute: str, error: Exception) -> Problem:

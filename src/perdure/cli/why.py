@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from perdure.cli.text import clock_text, plural, relative
+from perdure.cli.text import clock_text, plural, relative, upcoming
 from perdure.model.execution import Execution, WaitInfo, WorkerInfo
 
 
@@ -21,8 +21,8 @@ class Why(NamedTuple):
     following: str = ""
 
 
-def why(execution: Execution[Any], workers: Sequence[WorkerInfo], now: datetime) -> Why:
-    """Why it stands there. `workers` are all that the store knows, dead ones too."""
+def why(execution: Execution[Any], workers: Sequence[WorkerInfo], now: datetime, start: str = "perdure worker") -> Why:
+    """Why it stands there. `workers` are all that the store knows, dead ones too; `start` is what starts another."""
     if execution.status == "completed":
         return Why("it completed")
     if execution.settled:
@@ -32,7 +32,7 @@ def why(execution: Execution[Any], workers: Sequence[WorkerInfo], now: datetime)
     due = execution.due_at is not None and execution.due_at <= now
     if execution.status == "waiting" and not due:
         return _waiting(execution, now)
-    return _pending(execution, workers, now)
+    return _pending(execution, workers, now, start)
 
 
 def _ended(execution: Execution[Any]) -> Why:
@@ -50,9 +50,10 @@ def _ended(execution: Execution[Any]) -> Why:
 
 def _running(execution: Execution[Any], workers: Sequence[WorkerInfo], now: datetime) -> Why:
     worker = next((each for each in workers if each.id == execution.worker), None)
+    named = f" (process {worker.process} on {worker.host})" if worker is not None else ""
     if worker is None or not worker.alive:
-        return Why("its worker is gone; the next live worker takes it over", "perdure workers")
-    place = f"on worker {worker.id} (process {worker.process} on {worker.host})"
+        return Why(f"its worker died{named}; the next live worker takes it over", "perdure workers")
+    place = f"on worker {worker.id}{named}"
     if execution.cancelling:
         return Why(f"a cancel was asked for; its body still runs {place}")
     since = f" since {relative(execution.started_at, now)}" if execution.started_at else ""
@@ -71,7 +72,7 @@ def _waiting(execution: Execution[Any], now: datetime) -> Why:
 
 
 def _wait(execution: Execution[Any], wait: WaitInfo, now: datetime) -> str:
-    until = f"until {clock_text(wait.due_at)} ({relative(wait.due_at, now)})" if wait.due_at else ""
+    until = f"until {clock_text(wait.due_at)} ({upcoming(wait.due_at, now)})" if wait.due_at else ""
     if wait.kind == "timer":
         return f"sleeps {until}"
     if wait.kind == "signal":
@@ -82,7 +83,7 @@ def _wait(execution: Execution[Any], wait: WaitInfo, now: datetime) -> str:
     return f"waits for {wait.kind} {wait.name} {until}".rstrip()
 
 
-def _pending(execution: Execution[Any], workers: Sequence[WorkerInfo], now: datetime) -> Why:
+def _pending(execution: Execution[Any], workers: Sequence[WorkerInfo], now: datetime, start: str) -> Why:
     failure, due = execution.failure, execution.due_at
     if failure is not None and failure.type == "JournalDriftError":
         again = f"; the next look is {relative(due, now)}" if due and due > now else ""
@@ -94,10 +95,10 @@ def _pending(execution: Execution[Any], workers: Sequence[WorkerInfo], now: date
                 f"after {failure.type}: {failure.message}"
             )
         return Why(f"it starts at {clock_text(due)} ({relative(due, now)})")
-    return _unclaimed(execution, workers)
+    return _unclaimed(execution, workers, start)
 
 
-def _unclaimed(execution: Execution[Any], workers: Sequence[WorkerInfo]) -> Why:
+def _unclaimed(execution: Execution[Any], workers: Sequence[WorkerInfo], start: str) -> Why:
     """It is due and nobody has it."""
     task, queue = execution.task_name, execution.queue
     alive = [worker for worker in workers if worker.alive]
@@ -105,13 +106,13 @@ def _unclaimed(execution: Execution[Any], workers: Sequence[WorkerInfo]) -> Why:
     serving = [worker for worker in able if queue in worker.queues]
     willing = [worker for worker in serving if not worker.draining]
     if not alive:
-        return Why("no worker is running", "perdure worker --app module:app")
+        return Why("no worker is running", start)
     if not able:
         return Why(f"no live worker has task {task}", "perdure workers")
     if not serving:
-        return Why(f"no live worker with task {task} serves queue {queue}", f"perdure worker --queue {queue}")
+        return Why(f"no live worker with task {task} serves queue {queue}", f"{start} --queue {queue}")
     if not willing:
-        return Why("every worker that could take it is draining", "perdure worker --app module:app")
+        return Why("every worker that could take it is draining", start)
     if all(worker.running >= worker.concurrency for worker in willing):
         busy = sum(worker.running for worker in willing)
         return Why(f"all {busy} slots of {plural(len(willing), 'worker')} are taken", "perdure workers")

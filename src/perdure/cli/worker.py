@@ -14,11 +14,11 @@ import click
 from perdure.app import Perdure
 from perdure.cli import logs
 from perdure.cli.completing import queues
-from perdure.cli.screen import say, styled
+from perdure.cli.screen import say, say_new_store, styled
 from perdure.cli.supervisor import PARENT, Supervisor, parent_gone, worker_command
 from perdure.cli.text import plural, safe_text, span
 from perdure.cli.values import duration_typed
-from perdure.cli.where import Where, shared
+from perdure.cli.where import Where, new_store, shared
 from perdure.storage.opening import without_password
 
 USER_THREADS: Final = ("perdure-body", "perdure-activity")
@@ -48,6 +48,8 @@ def worker(
     service = found.worker(**given)  # pyright: ignore[reportArgumentType]
     child = PARENT in os.environ
     logs.to_stderr(quiet=quiet, process=child)
+    if not child:
+        say_new_store(new_store(found))
     if not quiet and not child:
         _print_banner(found, processes, concurrency, names, drain)
     if processes > 1:

@@ -29,14 +29,14 @@ def workers(where: Where) -> None:
     if where.json:
         print_json({"workers": [worker_shape(each) for each in found], "unserved": unserved})
     else:
-        _show(found, unserved)
+        _show(found, unserved, where.worker)
 
 
 async def _read(app: Perdure) -> tuple[list[WorkerInfo], list[str]]:
     return await app.workers(), list((await app.stats()).unserved)
 
 
-def _show(found: Sequence[WorkerInfo], unserved: Sequence[str]) -> None:
+def _show(found: Sequence[WorkerInfo], unserved: Sequence[str], start: str) -> None:
     if found:
         rows = [
             (
@@ -47,14 +47,14 @@ def _show(found: Sequence[WorkerInfo], unserved: Sequence[str]) -> None:
         ]  # fmt: skip
         print_table(("id", "state", "busy", "started", ""), rows)
     else:
-        say("no worker is running", styled("   (perdure worker --app module:app)", "dim"))
+        say("no worker is running", styled(f"   ({start})", "dim"))
     for task in unserved:
         say(styled("! ", "yellow"), f"task {task} has open executions and no live worker")
 
 
 def _state(worker: WorkerInfo) -> Text:
     if not worker.alive:
-        return Text("✗ silent", "red")
+        return Text("✗ dead", "red")
     return Text("◌ draining", "yellow") if worker.draining else Text("✓ alive", "green")
 
 

@@ -18,13 +18,14 @@ from perdure.engine.children import ending_error
 from perdure.engine.handle import Handle
 from perdure.engine.ports import Directory
 from perdure.engine.specification import specify
-from perdure.engine.task import Call, Task
+from perdure.engine.task import Call, Task, checked_call
 from perdure.errors import (
     ConfigurationError,
     ExecutionNotFoundError,
     IdempotencyConflictError,
     InvalidQueryError,
     PayloadTooLargeError,
+    PerdureError,
 )
 from perdure.ids import Ids
 from perdure.model.execution import Event, Execution, JournalEntry, Page, Stats, WorkerInfo
@@ -66,7 +67,7 @@ class Client:
         now, trace = self.clock.now(), self.trace()
         specs: list[NewExecution] = []
         for call in calls:
-            prepared = await call.prepared()
+            prepared = await checked_call(call).prepared()
             id = prepared.options.id or self.ids.new(now)
             specs.append(specify(prepared, id, now, self.sizes, self.payloads, trace=trace))
         answers = await self.store_executions(specs)
@@ -118,7 +119,19 @@ class Client:
             async with Timeout(self.clock, timeout):
                 return await self.waiters.ending(execution_id)
         except TimeoutError:
-            raise TimeoutError(f"execution {execution_id} is still open after {timeout:g} s") from None
+            remark = await self._remark_on(execution_id)
+            raise TimeoutError(f"execution {execution_id} is still open after {timeout:g} s{remark}") from None
+
+    async def _remark_on(self, execution_id: str) -> str:
+        """Why an execution may not be moving: nobody is there who could."""
+        try:
+            row = await self.row(execution_id)
+            workers = await self.workers()
+        except PerdureError:
+            return ""
+        if any(each.alive and row.task_name in each.tasks and row.queue in each.queues for each in workers):
+            return ""
+        return f"; no live worker serves task {row.task_name} in queue {row.queue}"
 
     async def _task_of(self, execution_id: str) -> Task[..., Any] | None:
         return self.directory.task((await self.row(execution_id)).task_name)
@@ -248,11 +261,13 @@ class Client:
 
     async def cancel_all(self, query: str, reason: str, dry_run: bool) -> int:
         """Cancels all open executions that fit; answers how many."""
+        parse(query)  # so that a complaint quotes what was written
         open_ones = f"{query} -status:completed,failed,timed_out,cancelled"
         return await self._each(open_ones, dry_run, "cancel", lambda id: (id, reason))
 
     async def retry_all(self, query: str, dry_run: bool) -> int:
         """Retries all executions that fit and ended without success; answers how many."""
+        parse(query)
         return await self._each(f"{query} status:failed,timed_out,cancelled", dry_run, "retry", lambda id: id)
 
     async def _each(self, query: str, dry_run: bool, verb: Any, item: Callable[[str], object]) -> int:

@@ -19,6 +19,7 @@ from perdure.errors import ConfigurationError, InvalidInputError
 from perdure.model.policy import Sizes
 from perdure.model.records import MEMO, Child, Entry, JournalView, NewExecution, Row
 
+MOST_NAMES: Final = 20
 COPIED: Final = 0
 """The token of copied entries: no lease of the fork recorded them."""
 
@@ -42,8 +43,8 @@ def deadline_at(row: Row, task: Task[..., Any] | None, now: int) -> int | None:
 
 
 async def replaced(task: Task[..., Any] | None, name: str, arguments: object, sizes: Sizes) -> str:
-    """A fork's new input, checked as that of a call where the task is known here. Raises `InvalidInputError`,
-    `PayloadTooLargeError`."""
+    """A fork's new input, checked as that of a call where the task is known here. A dict is arguments by name if it names
+    a parameter, else the single argument. Raises `InvalidInputError`, `PayloadTooLargeError`."""
     given = cast("dict[str, object]", arguments) if isinstance(arguments, dict) else None
     if task is None:
         if given is None:
@@ -52,8 +53,13 @@ async def replaced(task: Task[..., Any] | None, name: str, arguments: object, si
             )
         return checked_input(name, NATURAL.encode(given), sizes)
     signature = task.signature
-    if given is not None and set(given) <= set(signature.names):
+    unknown = set(given or ()).difference(signature.names)
+    if given is not None and not unknown:
         bound = signature.bind((), given)
+    elif given is not None and len(unknown) < len(given):
+        raise InvalidInputError(
+            f"task {name} has no parameter {min(unknown)!r}; its parameters: {', '.join(signature.names)}"
+        )
     else:
         bound = signature.bind((cast("object", arguments),), {})
     prepared = await Call(task, bound, CallOptions()).prepared()
@@ -70,9 +76,11 @@ def copied(view: JournalView, upto: str, execution_id: str) -> tuple[Entry, ...]
     others = [entry for entry in view.entries if entry.scope != MEMO] + [_entry(child) for child in view.children]
     cut = min((_begun(entry) for entry in others if upto in (entry.key, entry.name)), default=None)
     if cut is None:
+        names = dict.fromkeys(entry.name for entry in sorted([*kept, *others], key=_begun) if entry.name)
+        known = f"it has {', '.join(list(names)[:MOST_NAMES])}" if names else "it has none"
         raise ConfigurationError(
-            f"execution {execution_id} has no recorded entry {upto!r}; `perdure show` lists its keys"
-        )  # fmt: skip
+            f"execution {execution_id} has no recorded entry {upto!r}; {known} (keys: `perdure show --json`)"
+        )
     return tuple(entry for entry in kept if _begun(entry) < cut)
 
 

@@ -34,7 +34,10 @@ REFUSED: Final[tuple[tuple[tuple[object, ...], str], ...]] = (
         (abc.Generator, abc.AsyncGenerator, abc.Iterator, abc.AsyncIterator, abc.AsyncIterable, abc.Iterable),
         "what is produced while iterating cannot be stored: declare a list or a Sequence",
     ),
-    ((abc.Awaitable, abc.Coroutine), "an awaitable cannot be stored: await it and use its result"),
+    (
+        (abc.Awaitable, abc.Coroutine, types.CoroutineType),
+        "an awaitable cannot be stored: await it and use its result (did you forget `await`?)",
+    ),
     (
         (
             cast("object", abc.Callable),

@@ -12,6 +12,7 @@ Everything else, `nan` and `inf` among it, is refused here: this module must nev
 from __future__ import annotations
 
 import datetime as dt
+import inspect
 import math
 from base64 import b64decode, b64encode
 from collections.abc import Callable
@@ -108,6 +109,8 @@ def described(value: object) -> str:
     kind = f"a value of type {type(value).__qualname__}"
     if isinstance(value, BaseException):
         return f"{kind} (an exception: return its message, or raise it)"
+    if inspect.iscoroutine(value):
+        return f"{kind} (did you forget `await`?)"
     return f"{kind} (a callable)" if callable(value) else kind
 
 

@@ -14,6 +14,7 @@ from perdure.engine.children import (
     spawn,
 )
 from perdure.engine.handle import Handle
+from perdure.engine.task import checked_call
 from perdure.errors import ConfigurationError
 from perdure.ids import derived
 from perdure.model.execution import Event, Execution, JournalEntry
@@ -36,19 +37,19 @@ class Durable:
 
     async def enqueue(self, calls: Sequence[Call[Any]]) -> list[Handle[Any]]:
         """Starts independent executions, once."""
-        ids = await enqueue_independent(self._verbs, calls)
+        ids = await enqueue_independent(self._verbs, [checked_call(call) for call in calls])
         return [Handle(id, call.task, self) for id, call in zip(ids, calls, strict=True)]
 
     async def spawn(self, call: Call[R]) -> Handle[R]:
         """Starts a child."""
         await self._verbs.ready()
-        child = await spawn(self._verbs, call, slot_of(call, self._verbs.branch))
+        child = await spawn(self._verbs, checked_call(call), slot_of(call, self._verbs.branch))
         return Handle(child.id, call.task, self)
 
     async def run(self, call: Call[R]) -> R:
         """A child and its result."""
         await self._verbs.ready()
-        child = await spawn(self._verbs, call, slot_of(call, self._verbs.branch))
+        child = await spawn(self._verbs, checked_call(call), slot_of(call, self._verbs.branch))
         return cast("R", await child_result(self._verbs, child, call.task))
 
     def activity(

@@ -103,8 +103,9 @@ class Handle(Generic[R]):
 
     async def fork(self, *, from_activity: str | None = None, input: object = None) -> Handle[R]:
         """Starts a copy that has what was recorded before the entry with key (or name) `from_activity` and goes on from
-        there; without it the copy starts afresh. `input` replaces the input: a dict of arguments by name, or the single
-        argument. Raises `ConfigurationError` for an unknown key."""
+        there; without it the copy starts afresh. `input` replaces the input: a dict that names a parameter is
+        arguments by name, all else the single argument. Raises `ConfigurationError` for an unknown key,
+        `InvalidInputError` for an unknown name."""
         return await self.transport.fork(self, from_activity, input)
 
     async def activities(self) -> list[JournalEntry]:

@@ -26,6 +26,7 @@ KEYWORD_ONLY, VAR_POSITIONAL, VAR_KEYWORD = (
 AS_HINTED: Final = object()
 """The result is what the function's own hint says."""
 CONTEXT_NAMES: Final = frozenset({"Context", "BlockingContext"})
+CONTEXT_WORDS: Final = frozenset({"ctx", "context"})
 
 Arguments = dict[str, object]
 _raw_object = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -46,6 +47,7 @@ class Signature:
         self.context_name = _context_parameter(self._parameters) if context else None
         if self.context_name is not None:
             self._parameters = self._parameters[1:]
+        self._refuse_contexts(context)
         self._bindable = inspect.Signature(self._parameters)
         self.names = tuple(parameter.name for parameter in self._parameters)
         self._plain = all(parameter.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD for parameter in self._parameters)
@@ -72,7 +74,10 @@ class Signature:
         try:
             bound = self._bindable.bind(*args, **kwargs)
         except TypeError as error:
-            raise InvalidInputError(f"{self.what}: {error}") from None
+            first = self.names[0] if self.names else ""
+            looks = first in CONTEXT_WORDS and f"missing a required argument: '{first}'" == str(error)
+            hint = f"; if it is the execution's context, annotate it: {first}: Context" if looks else ""
+            raise InvalidInputError(f"{self.what}: {error}{hint}") from None
         bound.apply_defaults()
         return dict(bound.arguments)
 
@@ -166,6 +171,15 @@ class Signature:
             returns = hints.get("return", EMPTY) if self._returns is AS_HINTED else self._returns
             self._result = codec_for(returns, f"the result of {self.what}")
         return self._codecs
+
+    def _refuse_contexts(self, context: bool) -> None:
+        """A context is injected as a task's first parameter, and nowhere else."""
+        for parameter in self._parameters:
+            if (name := _context_parameter([parameter])) is not None:
+                advice = (
+                    f"{name} must be the first parameter" if context else "an activity asks current_context() for it"
+                )
+                raise NotSerializableError(f"argument {parameter.name!r} of {self.what}: {advice}")
 
     def _codec(self, parameter: inspect.Parameter, hints: dict[str, Any]) -> TypeCodec:
         hint = hints.get(parameter.name, EMPTY)

@@ -224,6 +224,22 @@ def _changed(activity: Activity[..., Any], key: str | None, settings: ActivitySe
     return replace(activity.settings, **changed)
 
 
+def checked_call(given: object) -> Call[Any]:
+    """What is to be enqueued or run as a child. Raises `ConfigurationError` for anything but a call, with what to write."""
+    if isinstance(given, Call):
+        return cast("Call[Any]", given)
+    if inspect.iscoroutine(given):
+        given.close()
+        raise ConfigurationError("a call is needed, as `task.call(...)`, not a coroutine; await that by itself")
+    if isinstance(given, Task):
+        task = cast("Task[..., Any]", given)
+        raise ConfigurationError(f"a call is needed, not a task; write {task.name}.call(...)")
+    if isinstance(given, Activity):
+        activity = cast("Activity[..., Any]", given)
+        raise ConfigurationError(f"a call of a task is needed; the activity {activity.name} is called by itself")
+    raise ConfigurationError(f"a call is needed, as `task.call(...)`, not {type(given).__qualname__}")
+
+
 async def _validated(task: Task[..., Any], validate: Callable[..., Any], arguments: Arguments) -> Arguments:
     """What the task's `validate` makes of the arguments: one value, or a tuple of several."""
     args, kwargs = task.signature.spread(arguments)

@@ -140,7 +140,7 @@ class Stats:
 
 @dataclass(frozen=True, slots=True)
 class WorkerInfo:
-    """A worker as the store knows it; `alive` while its lease has not ended."""
+    """A worker as the store knows it; `alive` while its lease has not ended, nor its death is seen."""
 
     id: str
     host: str

@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
+from contextlib import contextmanager
 from typing import Final, cast
 from urllib.parse import unquote, urlsplit
 
@@ -18,9 +20,31 @@ MEMORY, SQLITE = "perdure.storage.memory:MemoryStorage", "perdure.storage.sqlite
 """Loaded when one is opened: an app that is only declared, or runs on the other one, need not have it."""
 
 
+class RefusedError(ConfigurationError):
+    """A storage was to be opened while that is forbidden."""
+
+
+class _Gate:
+    """Whether storages may be opened in this process, in whichever thread."""
+
+    shut = False
+
+
+@contextmanager
+def forbidden() -> Generator[None]:
+    """While it lasts, `open_storage` raises `RefusedError`: a module that is imported for its app must not run it."""
+    before, _Gate.shut = _Gate.shut, True
+    try:
+        yield
+    finally:
+        _Gate.shut = before
+
+
 def open_storage(url: str, schema: str = "perdure") -> Storage:
     """The storage that a URL names, not yet migrated. Raises `ConfigurationError` for a URL that names none, and
     `StorageError` when it cannot be opened."""
+    if _Gate.shut:
+        raise RefusedError("an app is not opened while its module is imported for it")
     parts = urlsplit(url)
     scheme = parts.scheme.partition("+")[0]
     if scheme in ("memory", "sqlite") and ("?" in url or "#" in url):
@@ -36,9 +60,9 @@ def open_storage(url: str, schema: str = "perdure") -> Storage:
     for point in entry_points(group=GROUP):
         if point.name == scheme:
             return cast("Storage", point.load()(url, schema))
-    hint = "; needs pip install 'perdure[postgres]'" if scheme in ("postgres", "postgresql") else ""
+    hint = " (PostgreSQL is not there yet)" if scheme in ("postgres", "postgresql") else ""
     raise ConfigurationError(
-        f"url {without_password(url)!r} names no storage; write sqlite:///file.db, memory:// or postgresql://host/name{hint}"
+        f"url {without_password(url)!r} names no storage{hint}; write sqlite:///file.db or memory://"
     )
 
 

@@ -171,5 +171,6 @@ class Storage(Protocol):
         ...
 
     def workers(self, now: int) -> list[WorkerRow]:
-        """Workers that are registered, the dead ones not yet reclaimed included."""
+        """Workers that are registered, the dead ones not yet reclaimed included. The lease of one whose death the storage
+        can see has ended, as `reclaim` would find it (R6)."""
         ...

@@ -101,7 +101,7 @@ class Worker:
         self._maintenance.start()
         self._claimer.due()
         logger.info(
-            "worker %s started: %d tasks, queues %s", self.id, len(self._tasks), ", ".join(sorted(self._queues))
+            "worker %s started (tasks: %d, queues: %s)", self.id, len(self._tasks), ", ".join(sorted(self._queues))
         )
 
     def serve(self, tasks: tuple[str, ...]) -> None:
@@ -118,7 +118,7 @@ class Worker:
         self._claimer.close()
         bound = self.settings.drain if drain is None else drain
         if self._active:
-            logger.info("worker %s drains: %d executions may run on for %.3g s", self.id, len(self._active), bound)
+            logger.info("worker %s drains: what runs (%d) may go on for %.3g s", self.id, len(self._active), bound)
         await self._emptied(0 if self._hurried else bound)
         for driver in list(self._drivers.values()):
             driver.interrupt()

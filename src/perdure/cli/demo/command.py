@@ -17,7 +17,7 @@ from perdure.cli.demo.index import app as program
 from perdure.cli.demo.index import index_folder
 from perdure.cli.demo.report import report, standard_library, tell
 from perdure.cli.demo.run import DATA, Home, Scene, Story, conduct, first_file
-from perdure.cli.demo.search import Hit, search
+from perdure.cli.demo.search import Hit, has_words, search
 from perdure.cli.problems import Problem
 from perdure.cli.screen import console, print_json, say, styled
 from perdure.cli.tasks import source_of
@@ -55,7 +55,7 @@ def demo(
     if as_json:
         print_json(msgspec.to_builtins(found) | {"store": home.url, "index": str(home.index)})
     else:
-        tell(found, home, source_of(index_folder.fn))
+        tell(found, home, source_of(index_folder.fn), kill=not no_kill)
     return 1 if found.broken else 0
 
 
@@ -74,16 +74,20 @@ def _checked_folder(folder: Path | None) -> Path:
 
 def _played(home: Home, folder: Path, *, keep: bool, fresh: bool, kill: bool, workers: int, quiet: bool) -> Story:
     try:
-        home.folder.mkdir(parents=True, exist_ok=True)
+        home.folder.mkdir(0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise Problem(3, f"{home.folder} cannot be made", str(error), "perdure demo --data FOLDER") from error
     with home.alone():
         program.settings = dataclasses.replace(program.settings, url=home.url)
-        if not keep and (fresh or not asyncio.run(_is_unfinished(home))):
+        unfinished = (keep or not fresh) and asyncio.run(_is_unfinished(home))
+        if not keep and not unfinished:
             home.wipe()
-        stage = Stage(folder, quiet=quiet)
-        with stage:
-            return asyncio.run(_conducted(home, folder, kill, workers, stage))
+        stage = Stage(folder, quiet=quiet, resumed=unfinished)
+        try:
+            with stage:
+                return asyncio.run(_conducted(home, folder, kill, workers, stage))
+        except KeyboardInterrupt:
+            raise Problem(130, "interrupted", "what is recorded is kept", "run it again to go on from there") from None
 
 
 async def _is_unfinished(home: Home) -> bool:
@@ -102,7 +106,7 @@ async def _conducted(home: Home, folder: Path, kill: bool, workers: int, stage: 
 class Stage:
     """The progress bar; where nobody looks, a line for each turn of events."""
 
-    def __init__(self, folder: Path, *, quiet: bool) -> None:
+    def __init__(self, folder: Path, *, quiet: bool, resumed: bool) -> None:
         self._console = console(error=True)
         self._quiet = quiet
         self._drawn = self._console.is_terminal and not quiet
@@ -114,6 +118,8 @@ class Stage:
         self._told = ""
         if not quiet:
             say(styled("perdure demo", "bold"), f"  indexes {folder}, one activity for each file", error=True)
+            if resumed:
+                say(styled("  goes on where an earlier run was interrupted", "dim"), error=True)
 
     def __enter__(self) -> Self:
         self._bar.start()
@@ -137,11 +143,13 @@ class Stage:
 def _search(home: Home, sought: str, limit: int, as_json: bool) -> int:
     if not home.index.exists():
         raise Problem(4, "there is no index yet", f"no file {home.index}", "perdure demo")
+    if not has_words(sought):
+        raise Problem(2, f"{sought!r} has no word to search for", "", "perdure demo --search WORD")
     folder, count, hits = search(str(home.index), sought, limit)
     if as_json:
         print_json({"folder": folder, "files": count, "hits": [hit._asdict() for hit in hits]})
         return 0
-    say(styled(plural(count, "file"), "bold"), f" of {folder} with {sought}")
+    say(styled(plural(count, "file") if count else "no file", "bold"), f" of {folder} with {sought}")
     for hit in hits:
         _show(hit, folder, sought)
     return 0

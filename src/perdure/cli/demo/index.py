@@ -16,7 +16,7 @@ from pathlib import Path
 
 from perdure import Context, Perdure, Sizes
 from perdure.cli.demo.effects import effect
-from perdure.cli.demo.search import is_text, write_index
+from perdure.cli.demo.search import is_file, is_text, write_index
 
 app = Perdure(sizes=Sizes(result=1 << 26))
 
@@ -59,13 +59,13 @@ async def index_folder(ctx: Context, folder: str, index: str) -> Summary:
 
 @app.activity
 def list_files(folder: str) -> list[str]:
-    """The paths of all files below a folder, hidden ones and caches left out."""
+    """The paths of all files below a folder; hidden ones, caches and links, which may lead out of it, are left out."""
     with effect("list_files", folder):
         found: list[str] = []
         for place, folders, names in os.walk(folder):
             folders[:] = sorted(name for name in folders if name not in PASSED_OVER and not name.startswith("."))
             paths = [os.path.join(place, name) for name in sorted(names) if not name.startswith(".")]
-            found += [path for path in paths if os.path.isfile(path) and is_text(path)]
+            found += [path for path in paths if is_file(path) and is_text(path)]
         return found
 
 

@@ -15,7 +15,7 @@ import msgspec
 from perdure.cli.demo.effects import Identity, Line
 from perdure.cli.demo.run import Home, Story, recorded_items
 from perdure.cli.demo.search import count_files
-from perdure.cli.screen import say, styled
+from perdure.cli.screen import program_name, say, styled
 from perdure.cli.text import plural, span
 
 
@@ -94,13 +94,25 @@ class Facts:
         return self.recorded.get(line.identity, line.at)
 
     def in_flight(self) -> set[Identity]:
-        """What had begun and was not recorded when its worker died."""
-        return {
+        """What had begun and was not recorded when its worker died, in this demo or in the one that it resumes."""
+        killed = {
             line.identity
             for kill in self.story.kills
             for line in self.lines
             if line.process == kill.process and line.identity not in kill.recorded
         }
+        return killed | self._in_flight_before() if self.story.resumed else killed
+
+    def _in_flight_before(self) -> set[Identity]:
+        """Of workers that an earlier demo had, nobody noted what was recorded when they ended. So it counts what was not
+        recorded when the next one wrote its first line."""
+        spans, killed = self._spans(), {kill.process for kill in self.story.kills}
+        found: set[Identity] = set()
+        for process in spans.keys() - killed:
+            later = [first for first, _ in spans.values() if first > spans[process][1]]
+            mine = {line.identity for line in self.lines if line.process == process}
+            found |= {one for one in mine if later and self.recorded.get(one, min(later)) >= min(later)}
+        return found
 
     def time_to_resume(self) -> float | None:
         """From the first kill to the end of the next activity, in seconds."""
@@ -113,11 +125,15 @@ class Facts:
 
     def working_seconds(self) -> float:
         """How long workers were at work, each from its first line to its last."""
+        return sum(last - first for first, last in self._spans().values()) / 1000
+
+    def _spans(self) -> dict[int, tuple[int, int]]:
+        """When each worker wrote its first line, and its last."""
         spans: dict[int, tuple[int, int]] = {}
         for line in self.lines:
             first, last = spans.get(line.process, (line.at, line.at))
             spans[line.process] = min(first, line.at), max(last, line.at)
-        return sum(last - first for first, last in spans.values()) / 1000
+        return spans
 
 
 def _broken(facts: Facts, summary: dict[str, Any], indexed: int) -> Iterator[str]:
@@ -133,7 +149,7 @@ def _broken(facts: Facts, summary: dict[str, Any], indexed: int) -> Iterator[str
     if lost := [identity for identity in facts.recorded if identity not in facts.begins]:
         yield f"{plural(len(lost), 'result')} recorded that no run gave, as {lost[0]}"
     unexplained = facts.twice - facts.in_flight()
-    if unexplained and not story.resumed:
+    if unexplained:
         yield f"{plural(len(unexplained), 'activity', 'activities')} ran twice without having been in flight"
     files = sum(activity == "read_file" for activity, _ in facts.recorded)
     if files != summary["files"]:
@@ -145,13 +161,16 @@ def _broken(facts: Facts, summary: dict[str, Any], indexed: int) -> Iterator[str
 # --- for people
 
 
-def tell(found: Report, home: Home, program: str) -> None:
-    """The figures, the places, and what to type next."""
+def tell(found: Report, home: Home, program: str, *, kill: bool) -> None:
+    """The figures, the places, and what to type next. `kill`: a worker was to be killed."""
     say("")
     for promise in found.broken:
         say(styled(f"✗ {promise}", "red bold"))
     if not found.broken:
         say(styled("✓ every recorded result was kept, none was computed twice", "green bold"))
+    if not found.killed:
+        why = "too few files: it was over before the worker could be killed" if kill else "--no-kill"
+        say(styled(f"! nothing was killed ({why}), so this shows little", "yellow"))
     say("")
     for name, figure, remark in _rows(found):
         say(f"  {name:<22}", styled(f"{figure:>9}", "bold"), styled(f"   {remark}", "dim"))
@@ -163,8 +182,8 @@ def tell(found: Report, home: Home, program: str) -> None:
     say("")
     word = "asyncio" if found.folder == str(standard_library()) else "WORD"
     place = "" if home.usual else f" --data {_shown(home.folder)}"
-    say(styled("  next     ", "dim"), f"perdure demo{place} --search {word}")
-    say("           ", f"perdure list --url sqlite:///{_shown(home.store)}")
+    say(styled("  next     ", "dim"), f"{program_name()} demo{place} --search {word}")
+    say("           ", f"{program_name()} list --url sqlite:///{_shown(home.store)}")
 
 
 def _rows(found: Report) -> list[tuple[str, str, str]]:
@@ -174,9 +193,9 @@ def _rows(found: Report) -> list[tuple[str, str, str]]:
         ("activities recorded", f"{found.activities:,}", f"of {found.runs:,} that were run"),
     ]
     if found.killed or found.resumed:
-        flying = f"of {found.in_flight_at_kill} in flight when it was killed" if found.killed else ""
+        ended = "it was killed" if not found.resumed else f"a worker was stopped{' or killed' if found.killed else ''}"
         rows += [
-            ("run twice", f"{found.run_twice:,}", flying),
+            ("run twice", f"{found.run_twice:,}", f"of {found.in_flight_at_kill} in flight when {ended}"),
             ("recorded and run again", f"{found.recorded_rerun:,}", "counted in effects.log, no file of the engine"),
         ]
     if found.seconds_to_resume is not None:

@@ -20,6 +20,7 @@ import msgspec
 
 from perdure.app import Perdure
 from perdure.cli.demo.effects import EACH, VARIABLE, Identity, Log
+from perdure.cli.demo.search import is_file
 from perdure.cli.problems import Problem
 from perdure.cli.supervisor import Brood, ending, worker_command
 from perdure.clock import SystemClock
@@ -74,6 +75,10 @@ class Home:
     def log(self) -> Path:
         """What workers wrote."""
         return self.folder / "worker.log"
+
+    def open_log(self) -> IO[bytes]:
+        """The workers' log, to be added to."""
+        return open(self.log, "ab", opener=lambda path, flags: os.open(path, flags, 0o600))
 
     @contextmanager
     def alone(self) -> Generator[None]:
@@ -142,7 +147,7 @@ async def conduct(app: Perdure, home: Home, folder: Path, *, kill: bool, workers
     handle, resumed = await _handle(app, home, folder)
     await _emptied(app, see)
     log = Log(str(home.effects), handle.id)
-    with home.log.open("ab") as output:
+    with home.open_log() as output:
         conductor = Conductor(app, home, handle, log, _brood(home, output), see)
         try:
             return await conductor.run(kill=kill, workers=workers, resumed=resumed)
@@ -271,6 +276,7 @@ def recorded_items(view: JournalView, until: int | None = None) -> dict[Identity
 def first_file(folder: Path) -> str | None:
     """Some file of the folder; `None` where there is none at all."""
     for place, _, names in os.walk(folder):
-        if names:
-            return os.path.join(place, names[0])
+        for name in names:
+            if is_file(os.path.join(place, name)):
+                return os.path.join(place, name)
     return None

@@ -32,6 +32,7 @@ def write_index(index: str, folder: str, paths: Iterable[str], *, fts: bool | No
     draft = f"{index}.draft"
     if os.path.exists(draft):
         os.remove(draft)
+    os.close(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))  # what is indexed is its user's alone
     with closing(sqlite3.connect(draft)) as connection, connection:
         connection.execute("PRAGMA synchronous = OFF")
         connection.execute("CREATE TABLE about (kind TEXT, folder TEXT)")
@@ -49,6 +50,11 @@ def has_fts5(connection: sqlite3.Connection) -> bool:
     except sqlite3.OperationalError:
         return False
     return True
+
+
+def is_file(path: str) -> bool:
+    """Whether it is a file, and no link to one."""
+    return os.path.isfile(path) and not os.path.islink(path)
 
 
 def is_text(name: str) -> bool:
@@ -86,6 +92,11 @@ def _write_inverted(connection: sqlite3.Connection, texts: Iterable[tuple[str, s
         connection.execute("INSERT INTO file VALUES (?, ?, ?, ?)", (number, path, body, words.total()))
         rows = [(word, number, count) for word, count in words.items()]
         connection.executemany("INSERT INTO posting VALUES (?, ?, ?)", rows)
+
+
+def has_words(text: str) -> bool:
+    """Whether there is anything in it to search for."""
+    return WORD.search(text) is not None
 
 
 def search(index: str, text: str, limit: int) -> tuple[str, int, list[Hit]]:

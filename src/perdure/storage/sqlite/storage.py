@@ -12,6 +12,8 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Final
 
+from msgspec.structs import replace
+
 from perdure.model.query import Query
 from perdure.model.records import (
     Beat,
@@ -33,12 +35,13 @@ from perdure.model.records import (
 )
 from perdure.model.status import Status
 from perdure.storage._sql import commits, intake, leases, maintenance, migrations, reading
+from perdure.storage._sql.session import Session
 from perdure.storage.protocol import Order
 from perdure.storage.sqlite.checkpoints import is_affected
 from perdure.storage.sqlite.database import MEMORY, Database
 from perdure.storage.sqlite.hints import Hints
 from perdure.storage.sqlite.ledger import SQLiteLedger
-from perdure.storage.sqlite.liveness import Liveness
+from perdure.storage.sqlite.liveness import Liveness, Witness
 from perdure.storage.sqlite.session import PACKAGE
 
 MIGRATIONS: Final = f"{PACKAGE}.migrations"
@@ -134,7 +137,7 @@ class SQLiteStorage:
     def reclaim(self, now: int) -> Reclaimed:
         with self._database.writing() as session:
             self._now = now
-            witnesses = [(id, boot_id, inode) for id, boot_id, inode in session.read("witnesses")]
+            witnesses = _witnesses(session)
             answer = maintenance.reclaim(session, self._liveness.dead(witnesses), now)
             if answer.workers:
                 alive = {id for id, _, _ in witnesses}.difference(answer.workers)
@@ -172,7 +175,9 @@ class SQLiteStorage:
 
     def workers(self, now: int) -> list[WorkerRow]:
         with self._database.reading() as session:
-            return reading.workers(session)
+            rows = reading.workers(session)
+            dead = set(self._liveness.dead(_witnesses(session)))
+        return [replace(row, lease_until=min(row.lease_until, now)) if row.id in dead else row for row in rows]
 
     def sql_script(self) -> str:
         """The schema's migrations as one text."""
@@ -201,3 +206,7 @@ class SQLiteStorage:
 
     def _committed(self) -> None:
         self._hints.give(self._now)
+
+
+def _witnesses(session: Session) -> list[Witness]:
+    return [(id, boot_id, inode) for id, boot_id, inode in session.read("witnesses")]
