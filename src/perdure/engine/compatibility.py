@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from perdure.codec import DecodeError, Payloads
-from perdure.engine.journal import Ledger
+from perdure.engine.journal import Ledger, is_of_activity
 from perdure.engine.ports import Directory
 from perdure.engine.task import Task
 from perdure.errors import PerdureError
@@ -68,7 +68,7 @@ def undecodable(directory: Directory, payloads: Payloads, ledger: Ledger) -> Ite
     """Recorded results that do not fit their declared type, in words."""
     for entry in ledger.memos.values():
         activity = directory.activity(entry.name)
-        if entry.kind != "activity" or entry.key.startswith("record ") or activity is None or entry.value is None:
+        if not is_of_activity(entry) or activity is None or entry.value is None or ledger.is_over(entry.key):
             continue
         try:
             activity.signature.result.decode(payloads.unwrap(entry.value))
@@ -76,7 +76,7 @@ def undecodable(directory: Directory, payloads: Payloads, ledger: Ledger) -> Ite
             yield f"the recorded result of activity {entry.name} does not decode: {error}"
     for child in ledger.children.values():
         task = directory.task(child.task_name)
-        if task is None or child.result is None or child.stale:
+        if task is None or child.result is None or child.stale or ledger.is_over(child.slot):
             continue
         try:
             task.signature.result.decode(payloads.unwrap(child.result))
