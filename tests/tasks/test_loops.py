@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -521,10 +522,8 @@ async def test_a_loop_without_end_is_cancelled(app: Perdure) -> None:
 async def test_a_cancel_that_an_iteration_swallows_ends_the_loop_all_the_same(app: Perdure, seen: list[Any]) -> None:
     async def stubborn(ctx: Context) -> Continue | Done[None]:
         seen.append(ctx.iteration)
-        try:
+        with contextlib.suppress(asyncio.CancelledError):
             await asyncio.Event().wait()
-        except asyncio.CancelledError:
-            pass
         return Continue()
 
     loop = app.loop("stubborn", stubborn)

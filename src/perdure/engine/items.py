@@ -23,6 +23,7 @@ from perdure.model.records import MEMO, Entry
 if TYPE_CHECKING:
     from perdure.engine.verbs import Verbs
 
+NULL: Final = msgspec.Raw(b"null")
 NATURAL: Final = codec_for(object, "the value of an item")
 
 
@@ -48,7 +49,7 @@ class ItemRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     name: str
     task: str
     status: Literal["pending", "completed", "failed"]
-    value: msgspec.Raw | None = None
+    value: msgspec.Raw = NULL
     failure: Failure | None = None
 
 
@@ -85,7 +86,7 @@ def record_of(seq: int, spec: ItemSpec, entry: Entry | None, payloads: Payloads)
     """How one item stands, by its entry."""
     if entry is None:
         return ItemRecord(seq, spec.shown, spec.task, "pending")
-    value = None if entry.value is None else msgspec.Raw(payloads.unwrap(entry.value).encode())
+    value = NULL if entry.value is None else msgspec.Raw(payloads.unwrap(entry.value).encode())
     failure = None if entry.failure is None else decode_failure(entry.failure)
     return ItemRecord(seq, spec.shown, spec.task, "completed" if failure is None else "failed", value, failure)
 
@@ -96,11 +97,9 @@ def item_of(record: ItemRecord, directory: Directory | None) -> ListItem:
 
 
 def _value(record: ItemRecord, directory: Directory | None) -> Any:
-    if record.value is None:
-        return None
     text = bytes(record.value).decode()
     task = None if directory is None else directory.task(record.task)
-    codec = NATURAL if task is None or record.status == "failed" else task.signature.result
+    codec = NATURAL if task is None or record.status != "completed" else task.signature.result
     try:
         return codec.decode(text)
     except DecodeError:
