@@ -157,22 +157,22 @@ class Loops:
 
     @overload
     def loop(
-        self, name: str, iteration: Callable[Concatenate[Context, P], Awaitable[Continue | Done[R]]], /, *,
+        self, name: str, iteration: Callable[Concatenate[Context, P], Awaitable[Continue | Done[R] | Abort]], /, *,
         max_iterations: int | None = None, delay: Delay | None = None, **settings: Unpack[TaskSettings],
     ) -> Task[P, LoopResult[R]]: ...  # fmt: skip
     @overload
     def loop(
-        self, name: str, iteration: Callable[Concatenate[BlockingContext, P], Continue | Done[R]], /, *,
+        self, name: str, iteration: Callable[Concatenate[BlockingContext, P], Continue | Done[R] | Abort], /, *,
         max_iterations: int | None = None, delay: Delay | None = None, **settings: Unpack[TaskSettings],
     ) -> Task[P, LoopResult[R]]: ...  # fmt: skip
     @overload
     def loop(
-        self, name: str, iteration: Callable[P, Awaitable[Continue | Done[R]]], /, *,
+        self, name: str, iteration: Callable[P, Awaitable[Continue | Done[R] | Abort]], /, *,
         max_iterations: int | None = None, delay: Delay | None = None, **settings: Unpack[TaskSettings],
     ) -> Task[P, LoopResult[R]]: ...  # fmt: skip
     @overload
     def loop(
-        self, name: str, iteration: Callable[P, Continue | Done[R]], /, *,
+        self, name: str, iteration: Callable[P, Continue | Done[R] | Abort], /, *,
         max_iterations: int | None = None, delay: Delay | None = None, **settings: Unpack[TaskSettings],
     ) -> Task[P, LoopResult[R]]: ...  # fmt: skip
     def loop(
