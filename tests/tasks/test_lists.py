@@ -795,6 +795,7 @@ async def test_prepare_is_declared_once_and_takes_a_context_at_most(app: Perdure
 @REPLAYS
 async def test_an_item_with_a_queue_of_its_own_runs_there(seen: list[Any], always_replay: bool) -> None:
     app = Perdure("memory://", queues=("default", "slow"))
+    prepared: list[int] = []
 
     @app.task
     async def here() -> User:
@@ -805,7 +806,12 @@ async def test_an_item_with_a_queue_of_its_own_runs_there(seen: list[Any], alway
         seen.append((ctx.list_id, ctx.seq, ctx.attempt, ctx.parent))
         if ctx.attempt < 1:
             raise ValueError("again")
-        return (await ctx.item(0)).value.name
+        return (await ctx.item(0)).value.name + ctx.prepared
+
+    @there.prepare
+    def suffix() -> str:
+        prepared.append(1)
+        return "!"
 
     @app.task(queue="slow")
     async def aborts() -> None:
@@ -824,9 +830,10 @@ async def test_an_item_with_a_queue_of_its_own_runs_there(seen: list[Any], alway
         items = [await app.list_item("l", seq) for seq in range(6)]
         children = await handle.children()
     assert statuses(items) == ["completed", "completed", "failed", "completed", "failed", "pending"]
-    assert [item.value for item in items] == [User("a"), "a", 5, User("a"), 6, None]
+    assert [item.value for item in items] == [User("a"), "a!", 5, User("a"), 6, None]
     assert seen == [("l", 1, 0, "l"), ("l", 1, 1, "l")]
     assert [child.queue for child in children] == ["slow"] * 4
+    assert prepared == [1]
 
 
 async def test_the_queue_of_a_list_is_that_of_its_items_too(app: Perdure) -> None:

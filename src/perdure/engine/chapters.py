@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 
 class Chapter:
     """One chapter. `task_name` is the task whose function runs, `iteration` its number in a loop; of an item of a list,
-    `list_id`, how to read `items`, and what was `prepared`. `at_end` is told if the pass ends within the chapter."""
+    `list_id` and how to read `items`. `at_end` is told if the pass ends within the chapter."""
 
-    __slots__ = ("at_end", "items", "iteration", "list_id", "number", "prefix", "prepared", "task_name")
+    __slots__ = ("at_end", "items", "iteration", "list_id", "number", "prefix", "task_name")
 
     def __init__(
         self,
@@ -44,7 +44,6 @@ class Chapter:
     ) -> None:
         self.number, self.prefix, self.task_name = number, chapter_prefix(number), task_name
         self.iteration, self.list_id, self.items, self.at_end = iteration, list_id, items, at_end
-        self.prepared: object = None
 
     def branch(self) -> Branch:
         """The first branch of the chapter."""
@@ -73,7 +72,7 @@ async def run(
     current.set(scope)
     try:
         if before is not None:
-            chapter.prepared = await before(inside)
+            verbs.shared.prepared = await before(inside)
         answer = await run_function(driver.host, task, scope.context, args, kwargs)
     finally:
         current.set(token)

@@ -93,7 +93,7 @@ class About:
         """What the `prepare` of this item's task returned, in this process; `None` without one. Raises
         `ConfigurationError` outside a list."""
         self._place("prepared")
-        return None if self._verbs.chapter is None else self._verbs.chapter.prepared
+        return self._verbs.shared.prepared
 
     def _place(self, what: str) -> tuple[str, int]:
         chapter = self._verbs.chapter

@@ -14,10 +14,12 @@ from functools import partial
 from typing import Any, cast
 
 from perdure.codec import DecodeError, carried, encode_failure, failure_of
+from perdure.engine import preparing
 from perdure.engine.bodies import policy_of, run_function, running_time, scope_of
 from perdure.engine.compatibility import VERSION, begun_by, drift, undecodable
 from perdure.engine.decide import Ended, after_failure, drift_pause, settled
 from perdure.engine.driver import Driver
+from perdure.engine.items import place_of
 from perdure.engine.ports import Host
 from perdure.engine.scope import Scope, current, make_task
 from perdure.engine.task import Task
@@ -77,6 +79,8 @@ async def _body(verbs: Verbs, task: Task[..., Any] | None, scope: Scope, view: J
     try:
         if task.drive is not None:
             return await task.drive(verbs, args, kwargs)
+        if (place := place_of(claim.options)) is not None:
+            verbs.shared.prepared = await preparing.prepare(verbs, task, place[0])
         return await run_function(host, task, scope.context, args, kwargs)
     except SystemExit as error:  # an exit would end the worker and all that runs beside
         raise RuntimeError(f"the body of task {task.name} called exit({error.code})") from error

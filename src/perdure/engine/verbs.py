@@ -37,7 +37,7 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.05, 2.0
 class Pass:
     """What all branches of one pass share."""
 
-    __slots__ = ("_turned", "count", "driver", "flights", "root", "unmet")
+    __slots__ = ("_turned", "count", "driver", "flights", "prepared", "root", "unmet")
 
     def __init__(self, driver: Driver) -> None:
         self.driver = driver
@@ -48,6 +48,7 @@ class Pass:
         if driver.claim.token > 1:  # the pass before may have got as far as to wait for what has come since
             self.unmet |= driver.ledger.fresh_signals()
         self.count = 0
+        self.prepared: object = None
         self._turned = False
 
     def enter(self, prefix: str) -> None:

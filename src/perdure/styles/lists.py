@@ -2,17 +2,14 @@
 
 Each item is a chapter of the list's journal; what came of it is one entry, written with the new count of attempts. An item
 whose task has another queue, or is of another style than a plain function, runs as a child execution. What ends the list
-early ends its item in the same transition. This module must never keep what was prepared anywhere but in memory.
+early ends its item in the same transition.
 """
 
 from __future__ import annotations
 
-import inspect
-from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, Final, Unpack, cast
-from weakref import WeakKeyDictionary
 
 import msgspec
 
@@ -24,12 +21,11 @@ from perdure.codec import (
     exception_of,
     failure_of,
 )
-from perdure.engine import chapters
+from perdure.engine import chapters, preparing
 from perdure.engine.activity import timeout_of
 from perdure.engine.bodies import policy_of
 from perdure.engine.chapters import Chapter
 from perdure.engine.children import child_result, met_child, slot_of, start_child
-from perdure.engine.context import Context
 from perdure.engine.handle import Handle
 from perdure.engine.items import (
     NATURAL,
@@ -43,8 +39,8 @@ from perdure.engine.items import (
     specs_of,
 )
 from perdure.engine.options import LIST, CallOptions, ListSettings, TaskOptions, call_options
-from perdure.engine.ports import Directory, Host, Owner, Transport
-from perdure.engine.scope import body_scope, current
+from perdure.engine.ports import Directory, Owner, Transport
+from perdure.engine.scope import body_scope
 from perdure.engine.signature import Arguments, Signature
 from perdure.engine.specification import checked_input
 from perdure.engine.task import Call, Task
@@ -66,8 +62,6 @@ from perdure.model.policy import Retry, Sizes
 from perdure.model.records import Entry, Outcome, Settled
 
 FOREVER: Final = Retry.forever(delay=5)
-MOST_PREPARED: Final = 1000
-"""So many prepared values one worker keeps; beyond that the oldest are forgotten, and prepared again if need be."""
 OWN: Final = frozenset({"queue", "timeout", "retries"})
 """Options of a call that an item may have; retries are the list's."""
 Items = Sequence[Call[object]] | Mapping[str, Call[object]]
@@ -213,24 +207,18 @@ class Lists:
 
 
 class ListDrive:
-    """What drives lists. It keeps what was prepared, by worker: another process, or the next one, prepares anew."""
-
-    def __init__(self) -> None:
-        self._prepared: WeakKeyDictionary[Host, OrderedDict[tuple[str, str], object]] = WeakKeyDictionary()
+    """What drives lists."""
 
     async def __call__(self, verbs: Verbs, args: list[object], kwargs: dict[str, object]) -> list[ItemRecord]:
         """Runs the items that have not ended, in order."""
-        kept = self._prepared.setdefault(verbs.host, OrderedDict())
-        return await Run(verbs, cast("tuple[ItemSpec, ...]", args[0]), kept).all()
+        return await Run(verbs, cast("tuple[ItemSpec, ...]", args[0])).all()
 
 
 class Run:
     """One pass over a list."""
 
-    def __init__(
-        self, verbs: Verbs, specs: Sequence[ItemSpec], kept: OrderedDict[tuple[str, str], object]
-    ) -> None:  # fmt: skip
-        self.verbs, self.specs, self.kept = verbs, specs, kept
+    def __init__(self, verbs: Verbs, specs: Sequence[ItemSpec]) -> None:
+        self.verbs, self.specs = verbs, specs
         self.driver, self.host = verbs.driver, verbs.host
         ledger, claim = self.driver.ledger, self.driver.claim
         ended = [entry for entry in ledger.memos.values() if entry.kind == "item"]
@@ -241,7 +229,7 @@ class Run:
         for seq, spec in enumerate(self.specs):
             if self.records[seq].status == "pending":
                 await self._item(seq, spec)
-        self._forget()
+        preparing.forget(self.host, self.driver.claim.id)
         return self.records
 
     async def _item(self, seq: int, spec: ItemSpec) -> None:
@@ -276,7 +264,7 @@ class Run:
         if queue != claim.queue or task.drive is not None:
             return await self._elsewhere(chapter, Call(task, arguments, self._options(chapter.number, spec, queue)))
         limit = spec.timeout or timeout_of(task.settings.timeout, claim.attempt, f"task {task.name}")
-        before = None if task.preparing.function is None else partial(self._prepare, task)
+        before = partial(preparing.prepare, task=task, list_id=claim.id)
         return await chapters.run(self.verbs, chapter, task, args, kwargs, limit, before)
 
     def _entry(self, seq: int, spec: ItemSpec, task: Task[..., Any], value: object) -> Entry:
@@ -303,7 +291,7 @@ class Run:
         value = None if failure.value is None else self.host.payloads.wrap(msgspec.json.encode(failure.value).decode())
         scope = f"{claim.generation}.{claim.attempt}"
         self.driver.outbox.add(chapters.entry_of(self.verbs, "item", seq, spec.task, value, outcome.failure, scope))
-        self._forget()
+        preparing.forget(self.host, self.driver.claim.id)
 
     def _read(self, which: int | str) -> ListItem:
         return item_of(
@@ -333,40 +321,6 @@ class Run:
             if error.failure is not None and error.failure.kind == "aborted":
                 raise _abort_of(error) from error
             raise GiveUp(str(error)) from error
-
-    # -- preparing ----------------------------------------------------------------------------------------------------
-
-    async def _prepare(self, task: Task[..., Any], inside: Verbs) -> object:
-        """What the item's task prepares, once per list and worker. It is no part of the journal: a leaf, as activities."""
-        key = (self.driver.claim.id, task.name)
-        if key in self.kept:
-            return self.kept[key]
-        token = current.set(inside.activity_scope(f"{task.name}.prepare", 0))
-        self.driver.busy += 1
-        try:
-            value = await self._call_prepare(task, inside)
-        finally:
-            current.reset(token)
-            self.driver.idle()
-        self.kept[key] = value
-        while len(self.kept) > MOST_PREPARED:
-            self.kept.popitem(last=False)
-        return value
-
-    async def _call_prepare(self, task: Task[..., Any], inside: Verbs) -> object:
-        function = cast("Callable[..., Any]", task.preparing.function)
-        signature = cast("Signature", task.preparing.signature)
-        place = self.driver.scope
-        own = place.context if place is not None and signature.context_name == "BlockingContext" else Context(inside)
-        given = () if signature.context_name is None else (own,)
-        if inspect.iscoroutinefunction(function):
-            return await function(*given)
-        return await self.host.in_thread(partial(function, *given), body=False)
-
-    def _forget(self) -> None:
-        """The list is over: what was prepared for it is let go."""
-        for key in [key for key in self.kept if key[0] == self.driver.claim.id]:
-            del self.kept[key]
 
 
 def _aborted_value(task: Task[..., Any], abort: Abort) -> str | None:
