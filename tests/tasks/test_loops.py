@@ -584,6 +584,42 @@ async def test_an_alias_finds_what_an_iteration_recorded(app: Perdure, seen: lis
     assert seen == ["fetch", "load"]
 
 
+async def test_a_change_that_the_iteration_in_work_does_not_fit_is_drift(app: Perdure) -> None:
+    def declare(app: Perdure, with_activity: bool) -> Any:
+        if with_activity:
+
+            @app.activity
+            async def fetch() -> int:
+                return 1
+
+        async def iterate(ctx: Context) -> Continue | Done[None]:
+            if with_activity and ctx.iteration == 0:
+                await app.activities["fetch"]()  # type: ignore[operator]
+            await ctx.wait_for("go")
+            return Done(None) if ctx.iteration == 1 else Continue()
+
+        return app.loop("iterate", iterate)
+
+    two = Perdure("memory://")
+    loop = declare(app, True)
+    async with TestApp(app) as before:
+        over = await loop.options(id="over").enqueue()
+        await loop.options(id="in work").enqueue()
+        await over.signal("go")
+        await before.advance(5)
+    declare(two, False)
+    async with redeployed(before, two) as after:
+        await two.handle("over").signal("go")
+        await after.advance(5)
+        assert await two.handle("over").status() == "completed"
+        await two.handle("in work").signal("go")
+        await after.advance(5)
+        execution = await two.handle("in work").execution()
+        assert execution.status == "pending"
+        assert execution.failure is not None
+        assert "activity fetch is recorded but not declared" in execution.failure.message
+
+
 # --- crashes
 
 

@@ -112,6 +112,7 @@ class Outbox:
     def fail(self, why: str) -> None:
         """Nothing more will be written: everyone who waits is cancelled."""
         self.entries, self.spawns, self.progress = [], [], None
+        self._turned, self._drop = False, None
         if not (self._waiters or self._sent):
             return
         waiters = [*self._waiters, *(future for sent in self._sent for future in sent.waiters)]
