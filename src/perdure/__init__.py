@@ -43,9 +43,10 @@ if TYPE_CHECKING:
         StorageError,
         TaskNotFoundError,
     )
-    from perdure.model.execution import Execution, Page
+    from perdure.model.execution import Execution, ListItem, Page
     from perdure.model.policy import Retry, Sizes
     from perdure.registry import Registry
+    from perdure.styles.loop import Continue, Done, LoopResult
 
 __all__ = [
     "Abort",
@@ -57,6 +58,8 @@ __all__ = [
     "Call",
     "ConfigurationError",
     "Context",
+    "Continue",
+    "Done",
     "Execution",
     "ExecutionCancelledError",
     "ExecutionFailedError",
@@ -70,6 +73,8 @@ __all__ = [
     "InvalidQueryError",
     "JournalDriftError",
     "LeaseLostError",
+    "ListItem",
+    "LoopResult",
     "MapFailedError",
     "NotInExecutionError",
     "NotSerializableError",
@@ -95,9 +100,10 @@ _ELSEWHERE: dict[str, str] = {
     "perdure.engine.handle": "Handle",
     "perdure.engine.signal": "Signal",
     "perdure.engine.task": "Activity Call Task",
-    "perdure.model.execution": "Execution Page",
+    "perdure.model.execution": "Execution ListItem Page",
     "perdure.model.policy": "Retry Sizes",
     "perdure.registry": "Registry",
+    "perdure.styles.loop": "Continue Done LoopResult",
 }
 _found = {name: module for module, names in _ELSEWHERE.items() for name in names.split()}
 _HOME = dict.fromkeys(__all__, "perdure.errors") | _found

@@ -117,7 +117,7 @@ class Perdure(Registry):
         super()._grew()
         opened = self._opened
         if opened is not None and opened.worker is not None and self.is_open:
-            opened.loop.call_soon_threadsafe(opened.worker.serve, tuple(self._tasks))
+            opened.loop.call_soon_threadsafe(opened.worker.serve, self.served)
 
     # -- opening and closing ------------------------------------------------------------------------------------------
 
@@ -225,7 +225,7 @@ class Perdure(Registry):
         own = dataclasses.replace(self.settings, **changed)
         parts = self.parts
         how = WorkerSettings(
-            concurrency=own.concurrency, queues=own.queues, tasks=tuple(self._tasks), retries=own.retries,
+            concurrency=own.concurrency, queues=own.queues, tasks=self.served, retries=own.retries,
             lease=own.lease, poll=own.poll, drain=own.drain, retention=own.retention, version=package_version(),
             logger=self.logger, cancel_grace=parts.cancel_grace, linger=parts.linger,
         )  # fmt: skip

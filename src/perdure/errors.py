@@ -52,7 +52,7 @@ class Failure(msgspec.Struct, frozen=True, omit_defaults=True):
 
     `kind` classifies, `type` is the exception's class name, `traceback` is text (bounded), `cause` the failure behind
     this one. `args` are the exception's arguments where they are JSON natives, else `None`; with them the original
-    class can be rebuilt when its module is loaded.
+    class can be rebuilt when its module is loaded. `scope` and `value` are those of an `Abort`, the value as JSON natives.
     """
 
     kind: FailureKind = "error"
@@ -64,6 +64,8 @@ class Failure(msgspec.Struct, frozen=True, omit_defaults=True):
     module: str | None = None
     args: tuple[object, ...] | None = None
     retry_after: float | None = None
+    scope: Literal["item", "list"] = "item"
+    value: object = None
 
 
 class PerdureError(Exception):
@@ -206,5 +208,5 @@ class Abort(Exception):  # noqa: N818
         if scope not in ("item", "list"):
             raise ValueError(f"Abort scope is {scope!r}; it must be 'item' or 'list'")
         super().__init__(message)
-        self.scope = scope
+        self.scope: Literal["item", "list"] = scope
         self.value = value

@@ -14,6 +14,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar, Unpack, cast, overload
 from perdure.engine.blocking import BlockingContext
 from perdure.engine.context import Context
 from perdure.engine.options import (
+    LIST,
     ActivitySettings,
     TaskOptions,
     TaskSettings,
@@ -23,9 +24,13 @@ from perdure.engine.options import (
     task_options,
 )
 from perdure.engine.ports import Transport
-from perdure.engine.task import Activity, AsyncActivity, BlockingActivity, Task
+from perdure.engine.signature import AS_HINTED
+from perdure.engine.task import Activity, AsyncActivity, BlockingActivity, Drive, Task
 from perdure.errors import AppClosedError, ConfigurationError, TaskNotFoundError
+from perdure.model.execution import ListItem
 from perdure.model.policy import Sizes
+from perdure.styles.lists import Lists, list_task
+from perdure.styles.loop import Loops
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -75,7 +80,7 @@ class ActivityDecorator:
         return self._declare(function)
 
 
-class Registry:
+class Registry(Loops, Lists):
     """Tasks and activities declared apart from an app: `app.include(registry)` adds them. `prefix` stands before each
     name. Raises `ConfigurationError` for a bad or duplicate name when something is declared."""
 
@@ -89,6 +94,7 @@ class Registry:
         self._names: dict[str, str] = {}
         self._renamed: dict[str, str] = {}
         self._includers: list[Registry] = []
+        self._list_task: Task[..., list[ListItem]] | None = None
 
     # -- declaring ----------------------------------------------------------------------------------------------------
 
@@ -133,15 +139,23 @@ class Registry:
             return self._declare_activity(function, settings)
         return ActivityDecorator(lambda function: self._declare_activity(function, settings))
 
-    def _declare_task(self, function: Callable[..., object], settings: dict[str, Any]) -> Task[..., Any]:
+    def _declare_task(
+        self, function: Callable[..., object], settings: dict[str, Any], drive: Drive | None = None,
+        returns: object = AS_HINTED,
+    ) -> Task[..., Any]:  # fmt: skip
         name = self._name("task", function, settings)
         options = task_options(f"task {name}", **cast("TaskSettings", settings))
-        task: Task[..., Any] = Task(function, name, options, self)
+        task: Task[..., Any] = Task(function, name, options, self, drive=drive, returns=returns)
         self._claim_names(f"task {name}", name, *options.aliases)
         for each in (name, *options.aliases):
             self._tasks[each] = task
         self._declared(name, options.aliases)
         return task
+
+    def _declare(
+        self, function: Callable[..., object], settings: dict[str, Any], drive: Drive, returns: object
+    ) -> Task[..., Any]:
+        return self._declare_task(function, settings, drive, returns)
 
     def _declare_activity(self, function: Callable[..., object], settings: dict[str, Any]) -> Activity[..., Any]:
         name = self._name("activity", function, settings)
@@ -232,6 +246,18 @@ class Registry:
         """Activities by the names they answer to."""
         return {**self._activities}
 
+    @property
+    def list_task(self) -> Task[..., list[ListItem]]:
+        """The task behind the lists of what is declared here."""
+        if self._list_task is None:
+            self._list_task = list_task(self, Names(self))
+        return self._list_task
+
+    @property
+    def served(self) -> tuple[str, ...]:
+        """What a worker takes on: all tasks, and lists of them."""
+        return (*self._tasks, LIST) if self._tasks else ()
+
     def find_task(self, name: str) -> Task[..., object]:
         """The task that answers to a name. Raises `TaskNotFoundError` naming the nearest one."""
         task = self._tasks.get(name)
@@ -273,6 +299,8 @@ class Names:
 
     def task(self, name: str) -> Task[..., Any] | None:
         """The task that answers to `name`."""
+        if name == LIST:
+            return self._registry.list_task
         return self._registry._tasks.get(name)  # pyright: ignore[reportPrivateUsage]
 
     def activity(self, name: str) -> Activity[..., Any] | None:

@@ -7,6 +7,7 @@ from `BODIES`, top-level `await`s run on the test's loop. What a block talks of 
 from __future__ import annotations
 
 import ast
+import asyncio
 import inspect
 import re
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from perdure import Context, Perdure
+from perdure import Context, Perdure, Retry
 from perdure.testing import TestApp, crash_everywhere
 
 BLOCK = re.compile(r"^## (?P<title>§\d+ .+?)\n+```python\n(?P<code>.*?)^```", re.MULTILINE | re.DOTALL)
@@ -71,6 +72,7 @@ def test_every_block_of_the_copy_has_a_test() -> None:
         "§1 An app is made from a URL",
         "§2 A task that calls an activity",
         "§2 Verbs inside an execution",
+        "§4 A task list",
         "§10 Tests with virtual time, and with crashes everywhere",
     ]
 
@@ -83,7 +85,7 @@ def test_the_copy_is_that_of_the_contract() -> None:
     text = contract.read_text("utf-8")
     assert all(code in text for code in EXAMPLES.values())
     passages = re.split(r"^## ", text, flags=re.MULTILINE)
-    blocks = [passage.count("```python") for passage in passages if passage.startswith(("1. ", "2. ", "10. "))]
+    blocks = [passage.count("```python") for passage in passages if passage.startswith(("1. ", "2. ", "4. ", "10. "))]
     assert sum(blocks) == len(EXAMPLES)
 
 
@@ -158,3 +160,22 @@ async def test_testing_with_crashes(app: Perdure) -> None:
     setting = {"app": app, "remind": remind, "TestApp": TestApp, "crash_everywhere": crash_everywhere}
     names = await run_block("§10 Tests with virtual time, and with crashes everywhere", setting)
     await names["test_checkout"]()
+
+
+async def test_a_task_list() -> None:
+    app = Perdure("memory://")
+
+    async def step(ctx: Context, name: str) -> str:
+        if ctx.attempt == 0:
+            raise ValueError("again")
+        return f"{ctx.task_name} {name}"
+
+    names = ("create_user", "send_email", "bill")
+    tasks: dict[str, Any] = {name: app.task(name=name)(step) for name in names}
+    async with TestApp(app) as t:
+        running = asyncio.create_task(run_block("§4 A task list", {"app": app, "Retry": Retry, **tasks}))
+        await t.advance(60)
+        items = (await running)["items"]
+    assert [(item.status, item.value, item.failure, item.seq, item.name) for item in items] == [
+        ("completed", f"{name} a", None, seq, name) for seq, name in enumerate(names)
+    ]

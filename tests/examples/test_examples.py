@@ -25,6 +25,12 @@ SAYS = {
         "read again hello swordfish",
     ],
     "fan_out.py": [r"totals \{'north': 1200, 'south': 11000\}", r"prices \[300, None, 400\]"],
+    "polling.py": [r"march\.pdf after 4 looks"],
+    "signup.py": [
+        "0 user completed 3",
+        "1 mail completed to ada, user 3, with a token",
+        "2 letter failed no postal address",
+    ],
     "testing_example.py": [
         "passed test_a_month_passes_in_no_time",
         "passed test_no_answer_within_a_week",

@@ -4,18 +4,20 @@ snapshots; moments are ISO 8601 in UTC, payloads are the JSON that is stored."""
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 from perdure.cli.text import stamp
 from perdure.codec import codec_for
 from perdure.errors import Failure
-from perdure.model.execution import Execution, JournalEntry, WorkerInfo
+from perdure.model.execution import Execution, JournalEntry, ListItem, WorkerInfo
 
 _NATURAL = codec_for(object, "a value")
 
 
 def plain(value: object) -> Any:
     """A payload as JSON natives."""
+    if isinstance(value, list):
+        value = [item_shape(part) if isinstance(part, ListItem) else part for part in cast("list[object]", value)]
     return _NATURAL.native(_NATURAL.encode(value))
 
 
@@ -34,6 +36,14 @@ def failure_shape(failure: Failure | None) -> dict[str, Any] | None:
     if failure.cause is not None:
         shape["cause"] = failure_shape(failure.cause)
     return shape
+
+
+def item_shape(item: ListItem) -> dict[str, Any]:
+    """An item of a task list."""
+    return {
+        "seq": item.seq, "name": item.name, "status": item.status, "value": plain(item.value),
+        "failure": failure_shape(item.failure),
+    }  # fmt: skip
 
 
 def execution_shape(execution: Execution[Any]) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import click
 from rich.text import Text
@@ -11,16 +11,30 @@ from rich.tree import Tree
 
 from perdure.app import Perdure
 from perdure.cli.completing import execution_ids
+from perdure.cli.items import print_items
 from perdure.cli.listing import progress_words, remark
 from perdure.cli.screen import console, present, print_json, print_table, say, say_wrapped, status_text, styled
-from perdure.cli.shapes import entry_shape, execution_shape, plain
+from perdure.cli.shapes import entry_shape, execution_shape, item_shape, plain
 from perdure.cli.text import clock_text, json_text, plural, relative, safe_lines, safe_text, span
 from perdure.cli.where import Where, shared
 from perdure.cli.why import Why, why
+from perdure.engine.options import LIST
 from perdure.errors import Failure
-from perdure.model.execution import Execution, JournalEntry, WorkerInfo
+from perdure.model.execution import Execution, JournalEntry, ListItem, WorkerInfo
 
 Branch = tuple[Execution[Any], list["Branch"]]
+
+
+class Shown(NamedTuple):
+    """What is read for one screen; `items` of a task list."""
+
+    found: Execution[Any]
+    workers: list[WorkerInfo]
+    entries: list[JournalEntry]
+    branch: Branch | None
+    items: list[ListItem] | None
+
+
 DEEP: Final = 20
 WIDE: Final = 200
 LONG: Final = 4_000
@@ -36,19 +50,25 @@ LONG: Final = 4_000
 def show(where: Where, id: str, tree: bool, journal: bool, limit: int, traceback: bool) -> None:
     """Show execution ID and say why it is not moving."""
 
-    async def read(app: Perdure) -> tuple[Execution[Any], list[WorkerInfo], list[JournalEntry], Branch | None]:
+    async def read(app: Perdure) -> Shown:
         handle = app.handle(id)
         found = await handle.execution()
         entries = await handle.activities() if journal else []
-        return found, await app.workers(), entries, await _branch(app, found) if tree else None
+        items = await app.client.items(id) if found.task_name == LIST else None
+        return Shown(found, await app.workers(), entries, await _branch(app, found) if tree else None, items)
 
-    found, workers, entries, branch = where.read(read)
+    found, workers, entries, branch, items = where.read(read)
     reason = why(found, workers, present(), where.worker)
     if where.json:
-        _print_document(found, reason, entries if journal else None, branch)
+        _print_document(found, reason, entries if journal else None, branch, items)
         return
     _print_head(found, reason)
-    _print_payloads(found, traceback)
+    if items is None:
+        _print_payloads(found, traceback)
+    else:
+        print_items(items)
+        say("")
+        _print_end(found, traceback)
     if journal:
         _print_journal(entries, limit)
     if branch is not None:
@@ -64,11 +84,14 @@ async def _branch(app: Perdure, execution: Execution[Any], depth: int = 0) -> Br
 
 
 def _print_document(
-    found: Execution[Any], reason: Why, entries: list[JournalEntry] | None, tree: Branch | None
-) -> None:
+    found: Execution[Any], reason: Why, entries: list[JournalEntry] | None, tree: Branch | None,
+    items: list[ListItem] | None,
+) -> None:  # fmt: skip
     document = execution_shape(found) | {"why": reason.sentence, "next": reason.following or None}
     if entries is not None:
         document["journal"] = [entry_shape(entry) for entry in entries]
+    if items is not None:
+        document["items"] = [item_shape(item) for item in items]
     if tree is not None:
         document["tree"] = _tree_shape(tree)["children"]
     print_json(document)
@@ -127,6 +150,10 @@ def _print_payloads(found: Execution[Any], traceback: bool) -> None:
     _print_payload("input", found.input)
     if found.status == "completed":
         _print_payload("result", plain(found.result))
+    _print_end(found, traceback)
+
+
+def _print_end(found: Execution[Any], traceback: bool) -> None:
     if found.failure is not None and found.status != "completed":
         _print_failure(found.failure, traceback)
 

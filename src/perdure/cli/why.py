@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from perdure.cli.text import clock_text, plural, relative, upcoming
+from perdure.engine.options import LIST
 from perdure.model.execution import Execution, WaitInfo, WorkerInfo
 
 
@@ -102,7 +103,7 @@ def _unclaimed(execution: Execution[Any], workers: Sequence[WorkerInfo], start: 
     """It is due and nobody has it."""
     task, queue = execution.task_name, execution.queue
     alive = [worker for worker in workers if worker.alive]
-    able = [worker for worker in alive if task in worker.tasks]
+    able = [worker for worker in alive if task in worker.tasks or (task == LIST and worker.tasks)]
     serving = [worker for worker in able if queue in worker.queues]
     willing = [worker for worker in serving if not worker.draining]
     if not alive:

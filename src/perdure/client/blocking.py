@@ -6,12 +6,15 @@ import asyncio
 import threading
 import warnings
 from collections.abc import Sequence
-from typing import Any, Literal, Protocol, TypeVar
+from typing import Any, Literal, Protocol, TypeVar, Unpack
 
 from perdure.engine.blocking import BlockingHandle, Portal
 from perdure.engine.handle import Handle
+from perdure.engine.options import ListSettings
 from perdure.engine.task import Call
-from perdure.model.execution import Execution, Page, Stats, WorkerInfo
+from perdure.model.execution import Execution, ListItem, Page, Stats, WorkerInfo
+from perdure.model.policy import Retry
+from perdure.styles.lists import FOREVER, Items
 
 R = TypeVar("R")
 
@@ -59,6 +62,10 @@ class Verbs(Protocol):
     async def enqueue_many(self, calls: Sequence[Call[R]]) -> list[Handle[R]]: ...
     def handle(self, id: str) -> Handle[Any]: ...
     def call(self, name: str, /, *args: object, **kwargs: object) -> Call[object]: ...
+    async def enqueue_list(
+        self, id: str, items: Items, *, retries: int | Retry = FOREVER, **options: Unpack[ListSettings]
+    ) -> Handle[list[ListItem]]: ...
+    async def list_item(self, id: str, which: int | str) -> ListItem: ...
     async def search(
         self, query: str = "", order: Literal["newest", "oldest"] = "newest", limit: int = 100, after: str | None = None
     ) -> Page[Execution[object]]: ...
@@ -86,6 +93,17 @@ class BlockingClient:
     def enqueue_many(self, calls: Sequence[Call[R]]) -> list[BlockingHandle[R]]:
         """As `Perdure.enqueue_many`."""
         return [BlockingHandle(handle, self._portal) for handle in self._portal.run(self._app.enqueue_many(calls))]
+
+    def enqueue_list(
+        self, id: str, items: Items, *, retries: int | Retry = FOREVER, **options: Unpack[ListSettings]
+    ) -> BlockingHandle[list[ListItem]]:
+        """As `Perdure.enqueue_list`."""
+        handle = self._portal.run(self._app.enqueue_list(id, items, retries=retries, **options))
+        return BlockingHandle(handle, self._portal)
+
+    def list_item(self, id: str, which: int | str) -> ListItem:
+        """As `Perdure.list_item`."""
+        return self._portal.run(self._app.list_item(id, which))
 
     def handle(self, id: str) -> BlockingHandle[Any]:
         """As `Perdure.handle`."""

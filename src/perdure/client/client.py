@@ -16,6 +16,8 @@ from perdure.clock import Clock, Timeout
 from perdure.codec import Payloads, decode_failure
 from perdure.engine.children import ending_error
 from perdure.engine.handle import Handle
+from perdure.engine.items import chosen, item_of, records_of, specs_of
+from perdure.engine.options import LIST
 from perdure.engine.ports import Directory
 from perdure.engine.specification import specify
 from perdure.engine.task import Call, Task, checked_call
@@ -28,7 +30,7 @@ from perdure.errors import (
     PerdureError,
 )
 from perdure.ids import Ids
-from perdure.model.execution import Event, Execution, JournalEntry, Page, Stats, WorkerInfo
+from perdure.model.execution import Event, Execution, JournalEntry, ListItem, Page, Stats, WorkerInfo
 from perdure.model.policy import Sizes
 from perdure.model.query import parse
 from perdure.model.records import Conflict, Enqueued, JournalView, NewExecution, NewSignal, Row
@@ -192,6 +194,20 @@ class Client:
                 await self.waiters.ending(execution_id)
         except TimeoutError:
             return
+
+    async def items(self, list_id: str) -> list[ListItem]:
+        """The items of a task list, as they stand. Raises `ExecutionNotFoundError`, `ConfigurationError`."""
+        row, view = await self.row(list_id), await self._view(list_id)
+        if row.task_name != LIST:
+            raise ConfigurationError(f"execution {list_id} is of task {row.task_name}, it is no task list")
+        specs = specs_of(self.payloads.unwrap(row.input))
+        records = records_of(specs, view.entries, row.generation, self.payloads)
+        return [item_of(record, self.directory) for record in records]
+
+    async def item(self, list_id: str, which: int | str) -> ListItem:
+        """One of them, by number or name. Raises `LookupError`."""
+        found = await self.items(list_id)
+        return found[chosen([item.name for item in found], which, list_id)]
 
     # -- steering -----------------------------------------------------------------------------------------------------
 

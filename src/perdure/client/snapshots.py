@@ -8,6 +8,7 @@ from typing import Any, Literal, TypeAlias, cast
 import msgspec
 
 from perdure.codec import DecodeError, Payloads, codec_for, decode_failure
+from perdure.engine.options import LIST
 from perdure.engine.ports import Directory
 from perdure.engine.task import Task
 from perdure.model.execution import (
@@ -161,6 +162,7 @@ def stats_of(stats: list[Stat], served: set[str]) -> Stats:
 def worker_of(row: WorkerRow, now: int) -> WorkerInfo:
     """The snapshot of a worker."""
     return WorkerInfo(
-        row.id, row.host, row.process, row.version, row.queues, row.tasks, row.concurrency, row.running,
+        row.id, row.host, row.process, row.version, row.queues,
+        tuple(name for name in row.tasks if name != LIST), row.concurrency, row.running,
         moment(row.started_at), moment(row.lease_until), row.draining, row.lease_until > now,
     )  # fmt: skip

@@ -54,6 +54,8 @@ LOCAL: Final = "<locals>."
 HERE: Final = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 PLACE: Final = re.compile(r'^  File "(.+)", line (\d+), in (.+)$', re.MULTILINE)
 
+_NO_ABORT: Final = Abort()
+
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Failure).decode
 
@@ -112,6 +114,7 @@ def _record(error: BaseException, kind: FailureKind | None, limit: int, causes: 
     text = _traceback_of(error, limit, own)
     if own and isinstance(error, ActivityFailedError):
         return msgspec.structs.replace(own, kind=kind or own.kind, traceback=text)
+    abort = error if isinstance(error, Abort) else _NO_ABORT
     return Failure(
         kind=kind or _kind_of(error),
         type=name,
@@ -122,6 +125,8 @@ def _record(error: BaseException, kind: FailureKind | None, limit: int, causes: 
         module=module,
         args=_arguments_of(error),
         retry_after=_delay_of(leaves),
+        scope=abort.scope,
+        value=_value_of(abort),
     )
 
 
@@ -230,6 +235,14 @@ def _arguments_of(error: BaseException) -> tuple[object, ...] | None:
     return None
 
 
+def _value_of(abort: Abort) -> object:
+    """The value of an abort in natural JSON form; one that has none is left out."""
+    try:
+        return lowered(abort.value)
+    except Misfit:
+        return None
+
+
 def _delay_of(leaves: list[BaseException]) -> float | None:
     """The longest wait that was asked for."""
     delays = [leaf.delay for leaf in leaves if isinstance(leaf, RetryLater) and math.isfinite(leaf.delay)]
@@ -248,6 +261,8 @@ def _rebuilt(failure: Failure) -> Exception | None:
     try:
         arguments = tuple(lifted(part) for part in failure.args)
         options: dict[str, Any] = {"delay": failure.retry_after or 0.0} if issubclass(kind, RetryLater) else {}
+        if issubclass(kind, Abort):
+            options = {"scope": failure.scope, "value": lifted(failure.value)}
         error = cast("Callable[..., Exception]", kind)(*arguments, **options)
         return error if type(error) is kind and _same_arguments(error.args, arguments) else None
     except Exception:

@@ -56,8 +56,7 @@ def plan_activity(
     settings, signature = activity.settings, activity.signature
     arguments = signature.bind(args, kwargs)
     key = activity_key(activity.name, "" if settings.key else signature.digest(arguments), settings.key)
-    if settings.memo == "call" and settings.key is None:
-        key = verbs.branch.numbered(key)
+    key = verbs.branch.numbered(key) if settings.memo == "call" and settings.key is None else verbs.branch.key(key)
     return Plan(
         key,
         activity.name,

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, TypeVarTuple, Unpack, c
 from uuid import UUID
 
 from perdure.clock import Duration
-from perdure.engine import mapping, waiting
+from perdure.engine import items, mapping, waiting
 from perdure.engine.context import About, Context, mappable, record, signal_codec
 from perdure.engine.durable import Durable
 from perdure.engine.handle import Handle
@@ -27,7 +27,7 @@ from perdure.engine.scope import make_task
 from perdure.engine.signal import Signal
 from perdure.engine.task import Call
 from perdure.errors import AppClosedError, ConfigurationError, Failure
-from perdure.model.execution import Event, Execution, JournalEntry
+from perdure.model.execution import Event, Execution, JournalEntry, ListItem
 from perdure.model.policy import Retry
 from perdure.model.status import Status
 
@@ -204,6 +204,10 @@ class BlockingContext(About):
         """As `Context.wait_for`."""
         name, codec = signal_codec(name, type)
         return self._portal.run(waiting.wait_for(self._verbs, name, codec, timeout, key))
+
+    def item(self, which: int | str) -> ListItem:
+        """As `Context.item`."""
+        return self._portal.run(items.read_item(self._verbs, which))
 
     def run(self, call: Call[R]) -> R:
         """As `Context.run`."""

@@ -198,11 +198,11 @@ async def _enqueue(verbs: Verbs, fresh: list[tuple[str, NewExecution]]) -> dict[
 def slot_of(call: Call[Any], branch: Branch) -> str:
     """The place of a call's child under its parent."""
     if call.options.key is not None:
-        return f"{call.task.name}={call.options.key}"
+        return branch.key(f"{call.task.name}={call.options.key}")
     return branch.numbered(f"{call.task.name}:{call.task.signature.digest(call.arguments)}")
 
 
 def _enqueue_key(verbs: Verbs, call: Call[Any]) -> str:
     if call.options.key is not None:
-        return f"enqueue {call.task.name}={call.options.key}"
+        return verbs.branch.key(f"enqueue {call.task.name}={call.options.key}")
     return verbs.branch.numbered(f"enqueue {call.task.name}:{call.task.signature.digest(call.arguments)}")

@@ -12,7 +12,9 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from perdure.codec import DecodeError, Payloads
-from perdure.engine.journal import Ledger
+from perdure.engine.items import records_of, specs_of
+from perdure.engine.journal import Ledger, is_of_activity
+from perdure.engine.options import LIST
 from perdure.engine.ports import Directory
 from perdure.engine.task import Task
 from perdure.errors import PerdureError
@@ -28,6 +30,8 @@ def problems(directory: Directory, payloads: Payloads, row: Row, view: JournalVi
     if task is None:
         return [f"task {row.task_name} is not declared; declare it again, or give its new name an alias"]
     found = list(_input(task, payloads, row))
+    if row.task_name == LIST:
+        found += _items(directory, payloads, row, view)
     ledger = Ledger(view, f"{row.generation}.{row.attempt}", directory.renamed)
     found += _version(task, row, ledger)
     found += drift(directory, ledger.names(), ledger.task_names())
@@ -39,6 +43,13 @@ def _input(task: Task[..., Any], payloads: Payloads, row: Row) -> Iterator[str]:
         task.signature.spread(task.signature.decode(payloads.unwrap(row.input)))
     except (DecodeError, PerdureError) as error:
         yield f"the stored input does not fit the signature of task {task.name}: {error}"
+
+
+def _items(directory: Directory, payloads: Payloads, row: Row, view: JournalView) -> Iterator[str]:
+    specs = specs_of(payloads.unwrap(row.input))
+    for record in records_of(specs, view.entries, row.generation, payloads):
+        if record.status == "pending" and directory.task(record.task) is None:
+            yield f"item {record.seq} ({record.name}): task {record.task} is not declared; {_cure(record.task)}"
 
 
 def _version(task: Task[..., Any], row: Row, ledger: Ledger) -> Iterator[str]:
@@ -68,7 +79,7 @@ def undecodable(directory: Directory, payloads: Payloads, ledger: Ledger) -> Ite
     """Recorded results that do not fit their declared type, in words."""
     for entry in ledger.memos.values():
         activity = directory.activity(entry.name)
-        if entry.kind != "activity" or entry.key.startswith("record ") or activity is None or entry.value is None:
+        if not is_of_activity(entry) or activity is None or entry.value is None or ledger.is_over(entry.key):
             continue
         try:
             activity.signature.result.decode(payloads.unwrap(entry.value))
@@ -76,7 +87,7 @@ def undecodable(directory: Directory, payloads: Payloads, ledger: Ledger) -> Ite
             yield f"the recorded result of activity {entry.name} does not decode: {error}"
     for child in ledger.children.values():
         task = directory.task(child.task_name)
-        if task is None or child.result is None or child.stale:
+        if task is None or child.result is None or child.stale or ledger.is_over(child.slot):
             continue
         try:
             task.signature.result.decode(payloads.unwrap(child.result))

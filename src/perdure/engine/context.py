@@ -17,7 +17,7 @@ import msgspec
 
 from perdure.clock import Duration
 from perdure.codec import TypeCodec, argument_digest, codec_for, decode_failure
-from perdure.engine import mapping, progress, waiting
+from perdure.engine import items, mapping, progress, waiting
 from perdure.engine.activity import Plan, call_plain, perform
 from perdure.engine.durable import Durable
 from perdure.engine.handle import Handle
@@ -29,7 +29,7 @@ from perdure.engine.signal import Signal
 from perdure.engine.task import Activity, AsyncActivity, Call, Task
 from perdure.errors import ConfigurationError, Failure, JournalDriftError, NotInExecutionError
 from perdure.ids import derived_random
-from perdure.model.execution import moment
+from perdure.model.execution import ListItem, moment
 from perdure.model.policy import Retry, retry_policy
 
 if TYPE_CHECKING:
@@ -55,8 +55,8 @@ class About:
 
     @property
     def task_name(self) -> str:
-        """The name of this execution's task."""
-        return self._claim.task_name
+        """The name of this execution's task; in a task list, that of the item's."""
+        return self._verbs.name
 
     @property
     def attempt(self) -> int:
@@ -69,6 +69,40 @@ class About:
         the code was shown in its place."""
         failure = decode_failure(self._claim.failure) if self._claim.failure and self._claim.attempt else None
         return None if failure is None or failure.type == JournalDriftError.__name__ else failure
+
+    @property
+    def iteration(self) -> int:
+        """Which iteration of its loop this is, from 0. Raises `ConfigurationError` outside a loop."""
+        number = None if self._verbs.chapter is None else self._verbs.chapter.iteration
+        if number is None:
+            raise ConfigurationError(f"ctx.iteration: {self._verbs.task_name} is no loop")
+        return number
+
+    @property
+    def list_id(self) -> str:
+        """The id of the task list that this item belongs to. Raises `ConfigurationError` outside a list."""
+        return self._place("list_id")[0]
+
+    @property
+    def seq(self) -> int:
+        """The place of this item in its task list, from 0. Raises `ConfigurationError` outside a list."""
+        return self._place("seq")[1]
+
+    @property
+    def prepared(self) -> Any:
+        """What the `prepare` of this item's task returned, in this process; `None` without one. Raises
+        `ConfigurationError` outside a list."""
+        self._place("prepared")
+        return self._verbs.shared.prepared
+
+    def _place(self, what: str) -> tuple[str, int]:
+        chapter = self._verbs.chapter
+        if chapter is not None and chapter.list_id is not None:
+            return chapter.list_id, chapter.number
+        place = items.place_of(self._claim.options)
+        if place is None:
+            raise ConfigurationError(f"ctx.{what}: {self._verbs.task_name} runs in no task list here")
+        return place
 
     @property
     def root(self) -> str:
@@ -137,6 +171,11 @@ class Context(About):
         `timeout` seconds; that is recorded, and the same on every replay."""
         name, codec = signal_codec(name, type)
         return await waiting.wait_for(self._verbs, name, codec, timeout, key)
+
+    async def item(self, which: int | str) -> ListItem:
+        """An item of this task list by its number (from 0) or name, as it stands: earlier ones have ended. Raises
+        `LookupError` for an item that is not there, `ConfigurationError` outside a list."""
+        return await items.read_item(self._verbs, which)
 
     async def run(self, call: Call[R]) -> R:
         """A child execution and its result. Raises `ExecutionFailedError` and its kin."""
@@ -220,7 +259,7 @@ async def record(
     policy = retry_policy(retries, Retry.none(), f"record {name} retries")
     digest = "" if key else argument_digest({str(index): argument for index, argument in enumerate(args)})
     plan = Plan(
-        "record " + activity_key(name, digest, key), name, NATURAL, lambda: call_plain(verbs, function, args),
+        verbs.branch.key("record " + activity_key(name, digest, key)), name, NATURAL, lambda: call_plain(verbs, function, args),
         policy,
     )  # fmt: skip
     return await perform(verbs, plan)

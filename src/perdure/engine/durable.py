@@ -17,7 +17,7 @@ from perdure.engine.handle import Handle
 from perdure.engine.task import checked_call
 from perdure.errors import ConfigurationError
 from perdure.ids import derived
-from perdure.model.execution import Event, Execution, JournalEntry
+from perdure.model.execution import Event, Execution, JournalEntry, ListItem
 from perdure.model.records import MEMO, Child, Entry
 
 if TYPE_CHECKING:
@@ -152,6 +152,10 @@ class Durable:
     async def children(self, execution_id: str) -> list[Execution[Any]]:
         """Children of an execution; not recorded."""
         return await self._verbs.host.client.children(execution_id)
+
+    async def item(self, list_id: str, which: int | str) -> ListItem:
+        """An item of a task list; not recorded."""
+        return await self._verbs.host.client.item(list_id, which)
 
     def watch(self, handle: Handle[R]) -> AsyncIterator[Event]:
         """Not durable; a body awaits children or signals."""

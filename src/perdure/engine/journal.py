@@ -1,7 +1,8 @@
 """The replay ledger: what one execution has recorded, and the keys by which calls find it again.
 
 Pure: no clock, no I/O, no asyncio. Keys are made of names and canonical arguments, never of a global count; what has no
-identity of its own is numbered within its branch. A key met by another kind of verb is drift.
+identity of its own is numbered within its branch. A key met by another kind of verb is drift. A body that does one thing
+after another (iterations, items of a list) does it in chapters: the keys of each begin with its number.
 """
 
 from __future__ import annotations
@@ -26,25 +27,40 @@ NOT_RENAMED: Final[Mapping[str, str]] = MappingProxyType({})
 
 class Branch:
     """An asyncio task made inside a body. `path` is its parent's path plus its place among the tasks its parent made; it
-    numbers, per key, the calls that have no identity of their own."""
+    numbers, per key, the calls that have no identity of their own. `chapter` is what all keys asked for here begin with."""
 
-    __slots__ = ("_children", "_counts", "path")
+    __slots__ = ("_children", "_counts", "chapter", "path")
 
-    def __init__(self, path: str = "0") -> None:
-        self.path = path
+    def __init__(self, path: str = "0", chapter: str = "") -> None:
+        self.path, self.chapter = path, chapter
         self._children = 0
         self._counts: dict[str, int] = {}
 
     def child(self) -> Branch:
         """The next branch below this one."""
         self._children += 1
-        return Branch(f"{self.path}.{self._children - 1}")
+        return Branch(f"{self.path}.{self._children - 1}", self.chapter)
+
+    def key(self, base: str) -> str:
+        """`base` as a key of this branch's chapter."""
+        return self.chapter + base
 
     def numbered(self, base: str) -> str:
         """`base` with this branch's path and how often it was asked for here before."""
         count = self._counts.get(base, 0)
         self._counts[base] = count + 1
-        return f"{base}@{self.path}#{count}"
+        return f"{self.chapter}{base}@{self.path}#{count}"
+
+
+def chapter_prefix(number: int) -> str:
+    """What the keys of a chapter begin with; the key that is just this holds what the chapter begins or ends with."""
+    return f"{number}/"
+
+
+def within_chapter(key: str) -> tuple[str, str]:
+    """The chapter that a key belongs to (an empty text for none), and the key without it."""
+    number, slash, rest = key.partition("/")
+    return (number + slash, rest) if slash and number.isdecimal() and number.isascii() else ("", key)
 
 
 def activity_key(name: str, digest: str, explicit: str | None) -> str:
@@ -54,7 +70,7 @@ def activity_key(name: str, digest: str, explicit: str | None) -> str:
 
 def verb_key(branch: Branch, verb: str, explicit: str | None) -> str:
     """The key of a verb without identity: numbered in its branch, or explicit."""
-    return branch.numbered(verb) if explicit is None else f"={explicit}"
+    return branch.numbered(verb) if explicit is None else branch.key(f"={explicit}")
 
 
 class Ledger:
@@ -137,8 +153,21 @@ class Ledger:
     def _current(self, key: str, name: str) -> str:
         """The key by which this code asks for what was recorded under a name."""
         verb, space, rest = name.rpartition(" ")  # `enqueue NAME`
-        now = self._renamed.get(rest)
-        return key if now is None or not key.startswith(name) else f"{verb}{space}{now}{key[len(name) :]}"
+        now, (chapter, own) = self._renamed.get(rest), within_chapter(key)
+        return key if now is None or not own.startswith(name) else f"{chapter}{verb}{space}{now}{own[len(name) :]}"
+
+    def turn(self, scope: str, drop: str | None) -> None:
+        """A chapter ended: failures hold in another attempt from now on, and what stands under `drop` is gone."""
+        self.scope, self.failures = scope, {}
+        if drop is None:
+            return
+        gone = [key for key in self.memos if key.startswith(drop) and not _is_taken(self.memos[key])]
+        failed = {place for place in self._failed if place[0].startswith(drop)}
+        for key in gone:
+            del self.memos[key]
+        self._failed -= failed
+        self._started = {place for place in self._started if not place[0].startswith(drop)}
+        self.size -= len(gone) + len(failed)
 
     def memo(self, key: str, kind: EntryKind, what: str) -> Entry | None:
         """What is recorded for ever under `key`. Raises `JournalDriftError` when another kind of verb recorded it."""
@@ -188,8 +217,24 @@ class Ledger:
     def names(self) -> set[str]:
         """Activities that are recorded, by name, those of `record` left out (their keys begin with it)."""
         recorded = [*self.memos.values(), *self.failures.values()]
-        return {e.name for e in recorded if e.kind == "activity" and not e.key.startswith("record ")}
+        return {each.name for each in recorded if is_of_activity(each) and not self.is_over(each.key)}
 
     def task_names(self) -> set[str]:
         """Tasks of which there are children that stand."""
-        return {child.task_name for child in self.children.values() if not child.stale}
+        standing = (child for child in self.children.values() if not child.stale)
+        return {child.task_name for child in standing if not self.is_over(child.slot)}
+
+    def is_over(self, key: str) -> bool:
+        """Whether a key belongs to an item that has ended: nobody will ask for it again."""
+        chapter, own = within_chapter(key)
+        ended = self.memos.get(chapter) if chapter and own else None
+        return ended is not None and ended.kind == "item"
+
+
+def is_of_activity(entry: Entry) -> bool:
+    """Whether a declared activity recorded it, not `ctx.record`."""
+    return entry.kind == "activity" and not within_chapter(entry.key)[1].startswith("record ")
+
+
+def _is_taken(entry: Entry) -> bool:
+    return entry.kind == "signal" and entry.value is not None

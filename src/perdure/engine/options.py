@@ -21,6 +21,8 @@ Timeout = Duration | Callable[[int], Duration]
 RunIn = Literal["loop", "thread", "process"]
 OnVersion = Literal["resume", "pin", "fail"]
 
+LIST: Final = "@list"
+"""The name of the task behind every task list. No declared task can have it."""
 _NAME: Final = re.compile(r"[A-Za-z0-9_.\-]{1,255}")
 PLAIN_RETRY: Final = ("max_retries", "delay", "factor", "max_delay", "jitter")
 
@@ -73,6 +75,8 @@ class CallOptions:
     deadline: float | None = None
     start_delay: float | None = None
     priority: int | None = None
+    item: tuple[str, int] | None = None
+    """The list and number that this call is an item of; set by the list alone."""
 
     def stored(self) -> str | None:
         """What must travel with the execution, as JSON; `None` when nothing must."""
@@ -83,6 +87,8 @@ class CallOptions:
             kept["retries"] = {"max_retries": self.retries}
         if self.timeout is not None:
             kept["timeout"] = self.timeout
+        if self.item is not None:
+            kept["item"] = {"list": self.item[0], "seq": self.item[1]}
         return json.dumps(kept) if kept else None
 
 
@@ -130,6 +136,17 @@ class CallSettings(TypedDict, total=False):
     queue: str
     retries: int | Retry
     timeout: Duration
+    deadline: Duration
+    start_delay: Duration
+    priority: int
+
+
+class ListSettings(TypedDict, total=False):
+    """Keyword options of `app.enqueue_list` beside its retries."""
+
+    tags: Mapping[str, str]
+    start_at: datetime
+    queue: str
     deadline: Duration
     start_delay: Duration
     priority: int
@@ -232,7 +249,7 @@ def _common(what: str, checked: dict[str, Any]) -> None:
 
 
 def _known(what: str, checked: Mapping[str, object], options: type) -> None:
-    names = [each.name for each in fields(cast("Any", options))]
+    names = [each.name for each in fields(cast("Any", options)) if each.name != "item"]
     for name in checked:
         if name not in names:
             raise ConfigurationError(f"{what} has no option {name!r}; options are {', '.join(sorted(names))}")

@@ -46,7 +46,7 @@ class Sent:
 class Outbox:
     """Entries, spawns and progress of one execution on their way to the storage."""
 
-    __slots__ = ("_pressing", "_sent", "_waiters", "entries", "progress", "spawns")
+    __slots__ = ("_drop", "_pressing", "_sent", "_turned", "_waiters", "entries", "progress", "spawns")
 
     def __init__(self) -> None:
         self.entries: list[Entry] = []
@@ -54,7 +54,8 @@ class Outbox:
         self.progress: str | None = None
         self._waiters: list[asyncio.Future[Committed]] = []
         self._sent: deque[Sent] = deque()
-        self._pressing = False
+        self._pressing = self._turned = False
+        self._drop: str | None = None
 
     @property
     def empty(self) -> bool:
@@ -73,6 +74,11 @@ class Outbox:
         self.entries.append(entry)
         self._pressing = self._pressing or not relaxed
 
+    def turn(self, entry: Entry, drop: str | None) -> None:
+        """Takes the entry with which a chapter ends; attempts count anew, and what stands under `drop` goes."""
+        self.add(entry)
+        self._turned, self._drop = True, drop
+
     def next_ack(self) -> asyncio.Future[Committed]:
         """A future of one's own, resolved when what stands here now is durable."""
         future: asyncio.Future[Committed] = asyncio.get_running_loop().create_future()
@@ -90,9 +96,12 @@ class Outbox:
             self._resolve_idle()
             return None
         spawns = tuple(hand_off(spec) for spec in self.spawns) if self.spawns else ()
-        transition = Transition(execution_id, token, tuple(self.entries), spawns, outcome, self.progress)
+        transition = Transition(
+            execution_id, token, tuple(self.entries), spawns, outcome, self.progress, self._turned, self._drop
+        )
         self._sent.append(Sent(transition, self._waiters, self._pressing or bool(spawns)))
         self.entries, self.spawns, self.progress, self._waiters, self._pressing = [], [], None, [], False
+        self._turned, self._drop = False, None
         return transition
 
     def acknowledged(self) -> Sent | None:
@@ -103,6 +112,7 @@ class Outbox:
     def fail(self, why: str) -> None:
         """Nothing more will be written: everyone who waits is cancelled."""
         self.entries, self.spawns, self.progress = [], [], None
+        self._turned, self._drop = False, None
         if not (self._waiters or self._sent):
             return
         waiters = [*self._waiters, *(future for sent in self._sent for future in sent.waiters)]

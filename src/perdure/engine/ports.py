@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from perdure.clock import Clock
 from perdure.codec import Payloads
 from perdure.ids import Ids
-from perdure.model.execution import Event, Execution, JournalEntry
+from perdure.model.execution import Event, Execution, JournalEntry, ListItem
 from perdure.model.policy import Retry, Sizes
-from perdure.model.records import Committed, Conflict, Enqueued, NewExecution, Transition
+from perdure.model.records import Committed, Conflict, Enqueued, NewExecution, Outcome, Transition
 
 if TYPE_CHECKING:
     from perdure.engine.driver import Driver
@@ -76,6 +76,10 @@ class Transport(Protocol):
         """What happens, until it is settled."""
         ...
 
+    async def item(self, list_id: str, which: int | str) -> ListItem:
+        """An item of a task list, by number or name, as it stands."""
+        ...
+
 
 class BodyTransport(Transport, Protocol):
     """The verbs of a running body: those of every transport, recorded, and what calling an activity does."""
@@ -114,6 +118,17 @@ class Directory(Protocol):
 
     def activity(self, name: str) -> Activity[..., Any] | None:
         """The activity that answers to `name`."""
+        ...
+
+
+class ChapterEnd(Protocol):
+    """Who is told how the pass ended in the middle of a chapter, to add what belongs into the same transition.
+    `task_name` is the task whose function runs in it."""
+
+    task_name: str
+
+    def ended(self, outcome: Outcome) -> None:
+        """The pass ends by this outcome, which is not yet written."""
         ...
 
 

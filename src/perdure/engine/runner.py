@@ -14,15 +14,12 @@ from functools import partial
 from typing import Any, cast
 
 from perdure.codec import DecodeError, carried, encode_failure, failure_of, place_of
-from perdure.engine.activity import timeout_of
-from perdure.engine.blocking import BlockingContext, BodyPortal
+from perdure.engine import items, preparing
+from perdure.engine.bodies import policy_of, run_function, running_time, scope_of
 from perdure.engine.compatibility import VERSION, begun_by, drift, undecodable
 from perdure.engine.contained import EXITS, left
-from perdure.engine.context import Context
 from perdure.engine.decide import Ended, after_failure, drift_pause, settled
 from perdure.engine.driver import Driver
-from perdure.engine.durable import Durable
-from perdure.engine.options import merged_retry
 from perdure.engine.ports import Host
 from perdure.engine.scope import Scope, current, make_task
 from perdure.engine.task import Task
@@ -51,21 +48,13 @@ def begin(host: Host, claim: Claim, view: JournalView, context: contextvars.Cont
     verbs = Verbs(shared)
     driver.blocking = task is not None and not task.is_async and task.drive is None
     loop = asyncio.get_running_loop()
-    bridge = _bridge(driver, loop) if driver.blocking else None
-    face = Context(verbs) if bridge is None else BlockingContext(verbs, bridge)
-    scope = driver.scope = Scope(driver, shared.root, face, Durable(verbs), None, bridge)
+    scope = driver.scope = scope_of(verbs, shared.root, driver.blocking, loop)
     context.run(current.set, scope)
     coroutine = _body(verbs, task, scope, view)
     driver.start(make_task(loop, coroutine, context, claim.id))
     if claim.cancel_reason is not None:
         driver.cancel(claim.cancel_reason)
     return driver
-
-
-def _bridge(driver: Driver, loop: asyncio.AbstractEventLoop) -> BodyPortal:
-    """How the thread of a `def` body calls its verbs, until its pass is over."""
-    return BodyPortal(loop, driver.calls, lambda: driver.unwinding or driver.timed_out is not None or (
-        driver.cancel_reason is not None))  # fmt: skip
 
 
 async def _body(verbs: Verbs, task: Task[..., Any] | None, scope: Scope, view: JournalView) -> Any:
@@ -82,7 +71,7 @@ async def _body(verbs: Verbs, task: Task[..., Any] | None, scope: Scope, view: J
     if claim.deadline_at is not None and claim.deadline_at <= host.clock.now():
         driver.timed_out = "deadline"
         raise TimeoutError
-    driver.set_timeout(_timeout(task, claim))
+    driver.set_timeout(running_time(task, claim))
     try:
         args, kwargs = task.signature.spread(task.signature.decode(host.payloads.unwrap(claim.input)))
     except (DecodeError, PerdureError) as error:
@@ -90,11 +79,9 @@ async def _body(verbs: Verbs, task: Task[..., Any] | None, scope: Scope, view: J
     try:
         if task.drive is not None:
             return await task.drive(verbs, args, kwargs)
-        if task.signature.context_name is not None:
-            args.insert(0, scope.context)
-        if task.is_async:
-            return await cast("Any", task.fn(*args, **kwargs))
-        return await host.in_thread(partial(task.fn, *args, **kwargs), body=True)
+        if (place := items.place_of(claim.options)) is not None:
+            verbs.shared.prepared = await preparing.prepare(verbs, task, place[0])
+        return await run_function(host, task, scope.context, args, kwargs)
     except EXITS as error:  # an exit would end the worker and all that runs beside
         raise left(error, f"the body of task {task.name}") from error
     finally:
@@ -135,17 +122,13 @@ def _check_version(host: Host, task: Task[..., Any], driver: Driver) -> None:
         raise JournalDriftError(f"task {task.name}: version {begun!r} is pinned; this is {settings.version!r}")
 
 
-def _timeout(task: Task[..., Any], claim: Claim) -> float | None:
-    stored: dict[str, Any] = json.loads(claim.options) if claim.options else {}
-    if "timeout" in stored:
-        return float(stored["timeout"])
-    return timeout_of(task.settings.timeout, claim.attempt, f"task {task.name}")
-
-
 def _concluded(task: Task[..., Any] | None, driver: Driver, root: asyncio.Task[Any]) -> Outcome:
     """The outcome of a body that ended, whatever goes wrong in writing it down (a codec of the user's, say)."""
     try:
-        return _conclude(task, driver, root)
+        outcome = _conclude(task, driver, root)
+        if driver.chapter is not None:
+            driver.chapter.ended(outcome)
+        return outcome
     except Exception as error:
         logger.exception("the end of task %s cannot be written down", driver.claim.task_name, extra=_extra(driver))
         try:
@@ -169,7 +152,10 @@ def _conclude(task: Task[..., Any] | None, driver: Driver, root: asyncio.Task[An
         return _drifted(driver, error)
     if error is not None:
         return _after(task, driver, error)
-    return _completed(cast("Task[..., Any]", task), driver, root.result())
+    value = root.result()
+    if isinstance(value, Abort):
+        return _after(task, driver, value)
+    return _completed(cast("Task[..., Any]", task), driver, value)
 
 
 def _completed(task: Task[..., Any], driver: Driver, value: object) -> Outcome:
@@ -178,7 +164,7 @@ def _completed(task: Task[..., Any], driver: Driver, value: object) -> Outcome:
     except NotSerializableError as error:
         return _after(task, driver, error)
     limit = driver.host.sizes.result
-    if len(text) * 4 > limit and len(text.encode()) > limit:
+    if task.sized and len(text) * 4 > limit and len(text.encode()) > limit:
         message = f"the result of task {task.name} has over {limit} bytes; see Sizes(result=...)"
         return settled(Failure("too_large", "PayloadTooLargeError", message, retryable=False))
     if logger.isEnabledFor(logging.INFO):
@@ -196,7 +182,7 @@ def _decided(task: Task[..., Any] | None, driver: Driver, failure: Failure, erro
     """What the task's policy makes of a failure; `error` is what it judges."""
     claim = driver.claim
     final = isinstance(error, ExecutionTimedOutError | ExecutionCancelledError | Abort)
-    policy = _policy(task, driver)
+    policy = policy_of(task, driver)
     try:
         ended = Ended(failure, _wanted(policy, error), final)
         outcome = after_failure(
@@ -227,20 +213,13 @@ def _failure(error: BaseException) -> Failure:
     return failure_of(error)
 
 
-def _policy(task: Task[..., Any] | None, driver: Driver) -> Any:
-    own = driver.host.retries if task is None or task.settings.retries is None else task.settings.retries
-    stored = json.loads(driver.claim.options).get("retries") if driver.claim.options else None
-    return merged_retry(stored, own)
-
-
 def _timed_out(task: Task[..., Any] | None, driver: Driver) -> Outcome:
     claim = driver.claim
     if driver.timed_out == "deadline":
         message = f"task {claim.task_name} passed its deadline"
         return settled(Failure("timed_out", "Deadline", message, retryable=False))
-    failure = Failure(
-        "timed_out", "TimeoutError", f"task {claim.task_name} ran over its timeout of {driver.timeout:g} s"
-    )
+    name = claim.task_name if driver.chapter is None else driver.chapter.task_name
+    failure = Failure("timed_out", "TimeoutError", f"task {name} ran over its timeout of {driver.timeout:g} s")
     return _decided(task, driver, failure, TimeoutError(failure.message))
 
 

@@ -8,14 +8,16 @@ when the function is declared; where one names something defined further down th
 from __future__ import annotations
 
 import inspect
+import types
 import typing
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, Final, cast
 
 import msgspec
 
 from perdure.codec import DecodeError, TypeCodec, argument_digest, codec_for, same_canonical
-from perdure.errors import InvalidInputError, NotSerializableError
+from perdure.errors import Abort, InvalidInputError, NotSerializableError
 
 EMPTY: Final = inspect.Parameter.empty
 KEYWORD_ONLY, VAR_POSITIONAL, VAR_KEYWORD = (
@@ -25,6 +27,15 @@ KEYWORD_ONLY, VAR_POSITIONAL, VAR_KEYWORD = (
 )
 AS_HINTED: Final = object()
 """The result is what the function's own hint says."""
+
+
+@dataclass(frozen=True, slots=True)
+class FromHint:
+    """The hint of the result, made from that of what the function itself returns (`inspect.Parameter.empty` for none)."""
+
+    make: Callable[[Any], object]
+
+
 CONTEXT_NAMES: Final = frozenset({"Context", "BlockingContext"})
 CONTEXT_WORDS: Final = frozenset({"ctx", "context"})
 
@@ -168,7 +179,7 @@ class Signature:
                     return {}
                 raise NotSerializableError(f"{self.what}: type hint {error.name!r} is not defined") from error
             self._codecs = {p.name: self._codec(p, hints) for p in self._parameters}
-            returns = hints.get("return", EMPTY) if self._returns is AS_HINTED else self._returns
+            returns = self._result_hint(without_abort(hints.get("return", EMPTY)))
             self._result = codec_for(returns, f"the result of {self.what}")
         return self._codecs
 
@@ -181,6 +192,11 @@ class Signature:
                 )
                 raise NotSerializableError(f"argument {parameter.name!r} of {self.what}: {advice}")
 
+    def _result_hint(self, own: Any) -> Any:
+        if self._returns is AS_HINTED:
+            return own
+        return self._returns.make(own) if isinstance(self._returns, FromHint) else self._returns
+
     def _codec(self, parameter: inspect.Parameter, hints: dict[str, Any]) -> TypeCodec:
         hint = hints.get(parameter.name, EMPTY)
         if parameter.kind is VAR_POSITIONAL:
@@ -188,6 +204,14 @@ class Signature:
         elif parameter.kind is VAR_KEYWORD:
             hint = dict[str, Any] if hint is EMPTY else dict[str, hint]
         return codec_for(hint, f"argument {parameter.name!r} of {self.what}")
+
+
+def without_abort(hint: Any) -> Any:
+    """A result's hint without `Abort`, which may be returned from anywhere and is no result."""
+    if typing.get_origin(hint) not in (typing.Union, types.UnionType) or Abort not in typing.get_args(hint):
+        return hint
+    rest = [each for each in typing.get_args(hint) if each is not Abort]
+    return typing.Union[tuple(rest)]  # noqa: UP007 - of a list
 
 
 def _by_type(codec: TypeCodec, value: object) -> object:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeAlias, TypeVar, U
 
 from perdure.engine.handle import Handle, checked_id
 from perdure.engine.options import (
+    LIST,
     ActivityOptions,
     ActivitySettings,
     CallOptions,
@@ -33,7 +34,27 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 R_co = TypeVar("R_co", covariant=True)
+Prepare = TypeVar("Prepare", bound=Callable[..., object])
 Drive: TypeAlias = "Callable[[Verbs, list[object], dict[str, object]], Awaitable[Any]]"
+
+
+class Preparing:
+    """The function that a task declared by `prepare`, if any; all `options` of a task share it."""
+
+    __slots__ = ("function", "signature")
+
+    def __init__(self) -> None:
+        self.function: Callable[..., object] | None = None
+        self.signature: Signature | None = None
+
+    def declare(self, name: str, function: Callable[..., object]) -> None:
+        """Sets the function. Raises `ConfigurationError`."""
+        signature = Signature(function, f"prepare of task {name}", context=True, returns=object)
+        if self.function is not None:
+            raise ConfigurationError(f"task {name} has a prepare already: {self.function!r}")
+        if signature.names:
+            raise ConfigurationError(f"prepare of task {name} may take a Context and nothing else: {function!r}")
+        self.function, self.signature = function, signature
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +83,9 @@ class Task(Generic[P, R_co]):
     given the pass and the arguments, and calls `fn` as it sees fit. `returns` is then the hint of the result.
     """
 
+    sized = True
+    """Whether `Sizes(input=..., result=...)` hold for it as a whole; those of a list hold for each item."""
+
     def __init__(
         self,
         function: Callable[..., Awaitable[R_co] | R_co],
@@ -72,9 +96,11 @@ class Task(Generic[P, R_co]):
         *,
         drive: Drive | None = None,
         returns: object = AS_HINTED,
+        preparing: Preparing | None = None,
     ) -> None:
         self.fn, self.drive, self._returns = function, drive, returns
-        self.name = checked_name(f"task {name!r}", name)
+        self.name = name if name == LIST else checked_name(f"task {name!r}", name)
+        self.preparing = Preparing() if preparing is None else preparing
         self.settings = settings
         self.owner = owner
         self.call_options = call or CallOptions()
@@ -119,8 +145,16 @@ class Task(Generic[P, R_co]):
         """The same task with options for its next calls. Raises `ConfigurationError`."""
         call = call_options(f"task {self.name}", self.call_options, self.owner.sizes, **settings)
         return Task(
-            self.fn, self.name, self.settings, self.owner, call, drive=self.drive, returns=self._returns
+            self.fn, self.name, self.settings, self.owner, call, drive=self.drive, returns=self._returns,
+            preparing=self.preparing,
         )  # fmt: skip
+
+    def prepare(self, function: Prepare) -> Prepare:
+        """Declares what runs before the first item of this task in a task list, once per list and process; what it returns
+        is `ctx.prepared` of those items, and is never stored. Raises `ConfigurationError` for a function that takes more
+        than a `Context`."""
+        self.preparing.declare(self.name, function)
+        return function
 
     def handle(self, id: str) -> Handle[R_co]:
         """A handle on an execution of this task by its id. Asks nothing. Raises `ConfigurationError` for what can be no id."""

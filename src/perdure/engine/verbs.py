@@ -26,6 +26,7 @@ from perdure.errors import ExecutionError, Failure, GiveUp, JournalDriftError, N
 from perdure.model.records import Entry, EntryKind
 
 if TYPE_CHECKING:
+    from perdure.engine.chapters import Chapter
     from perdure.engine.task import Activity
 
 T = TypeVar("T")
@@ -36,7 +37,7 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.05, 2.0
 class Pass:
     """What all branches of one pass share."""
 
-    __slots__ = ("count", "driver", "flights", "root", "unmet")
+    __slots__ = ("_turned", "count", "driver", "flights", "prepared", "root", "unmet")
 
     def __init__(self, driver: Driver) -> None:
         self.driver = driver
@@ -47,15 +48,25 @@ class Pass:
         if driver.claim.token > 1:  # the pass before may have got as far as to wait for what has come since
             self.unmet |= driver.ledger.fresh_signals()
         self.count = 0
+        self.prepared: object = None
+        self._turned = False
+
+    def enter(self, prefix: str) -> None:
+        """A chapter begins. Only the first one of a pass may go over what was done before."""
+        kept = () if self._turned else tuple(self.unmet)
+        self.unmet = {key for key in kept if key.startswith(prefix) and key != prefix}
+        if not self._turned and self.driver.claim.token > 1:
+            self.unmet |= self.driver.ledger.fresh_signals()
+        self._turned = True
 
 
 class Verbs:
-    """One pass, seen from one place in its body."""
+    """One pass, seen from one place in its body, which may be in a chapter."""
 
-    __slots__ = ("_branch", "driver", "host", "shared")
+    __slots__ = ("_branch", "chapter", "driver", "host", "shared")
 
-    def __init__(self, shared: Pass, branch: Branch | None = None) -> None:
-        self.shared = shared
+    def __init__(self, shared: Pass, branch: Branch | None = None, chapter: Chapter | None = None) -> None:
+        self.shared, self.chapter = shared, chapter
         self.driver: Driver = shared.driver
         self.host: Host = shared.driver.host
         self._branch = branch
@@ -100,7 +111,7 @@ class Verbs:
 
     def in_branch(self, branch: Branch) -> Verbs:
         """The same pass, seen from another branch."""
-        return Verbs(self.shared, branch)
+        return Verbs(self.shared, branch, self.chapter)
 
     @property
     def flights(self) -> dict[str, Any]:
@@ -110,7 +121,12 @@ class Verbs:
     @property
     def task_name(self) -> str:
         """`task NAME`, for messages."""
-        return f"task {self.driver.claim.task_name}"
+        return f"task {self.name}"
+
+    @property
+    def name(self) -> str:
+        """The name of the task whose function runs: of a list, that of its item."""
+        return self.driver.claim.task_name if self.chapter is None else self.chapter.task_name
 
     def activity_scope(self, name: str, attempt: int) -> Scope:
         """The scope inside an activity's body."""
@@ -274,8 +290,8 @@ class PassLogger(logging.LoggerAdapter[logging.Logger]):
 
     def __init__(self, verbs: Verbs) -> None:
         claim = verbs.driver.claim
-        extra = {"execution_id": claim.id, "task": claim.task_name, "attempt": claim.attempt}
-        super().__init__(verbs.host.logger.getChild(f"task.{claim.task_name}"), extra)
+        extra = {"execution_id": claim.id, "task": verbs.name, "attempt": claim.attempt}
+        super().__init__(verbs.host.logger.getChild(f"task.{verbs.name}"), extra)
         self._verbs = verbs
 
     def process(self, msg: Any, kwargs: MutableMapping[str, Any]) -> tuple[Any, MutableMapping[str, Any]]:

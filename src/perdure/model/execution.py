@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Generic, Literal, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
 from perdure.errors import Failure
 from perdure.model.status import SETTLED, Status, WaitKind
@@ -86,7 +86,7 @@ class JournalEntry:
     `started_at` is known for activities only."""
 
     key: str
-    kind: Literal["activity", "child", "timer", "signal", "value"]
+    kind: Literal["activity", "child", "timer", "signal", "value", "iteration", "item"]
     name: str
     outcome: Literal["recorded", "failed", "started", "open", "forgotten"]
     value: object
@@ -95,6 +95,19 @@ class JournalEntry:
     due_at: datetime | None
     started_at: datetime | None
     recorded_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ListItem:
+    """One item of a task list, by its place `seq` from 0 and its `name`. `pending`: it has not ended (and will not, once
+    the list is settled). `value` is what its task returned, as that task's type where it is known; of a failed item the
+    `value` of its `Abort`."""
+
+    status: Literal["pending", "completed", "failed"]
+    value: Any
+    failure: Failure | None
+    seq: int
+    name: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ import msgspec
 
 from perdure.model.status import Status, WaitKind
 
-EntryKind: TypeAlias = Literal["activity", "child", "timer", "signal", "value"]
+EntryKind: TypeAlias = Literal["activity", "child", "timer", "signal", "value", "iteration", "item"]
 
 MEMO = ""
 """Scope of an entry that holds for ever: a result, a timer, a value, a received signal."""
@@ -279,7 +279,12 @@ Outcome: TypeAlias = Completed | Settled | Retried | Suspended | Released
 
 class Transition(msgspec.Struct, frozen=True):
     """One step of one running execution: entries, new executions (children or independent) and perhaps an outcome, all
-    under the lease `token`, all or nothing (R2, R3). `progress` is JSON text."""
+    under the lease `token`, all or nothing (R2, R3). `progress` is JSON text.
+
+    `anew`: a chapter of the body (an iteration, an item of a list) succeeded and the next one begins: `attempt` counts from
+    0 again and the last failure is cleared. `drop` is a prefix of keys: all that the journal holds under it, entries of
+    this transition included, is removed, but for signals that were taken, which stay counted.
+    """
 
     id: str
     token: int
@@ -287,6 +292,8 @@ class Transition(msgspec.Struct, frozen=True):
     spawns: tuple[NewExecution, ...] = ()
     outcome: Outcome | None = None
     progress: str | None = None
+    anew: bool = False
+    drop: str | None = None
 
 
 class Committed(msgspec.Struct, frozen=True):

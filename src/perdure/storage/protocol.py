@@ -7,7 +7,8 @@ Several operations inside one `with storage.transaction():` are one transaction.
 R1   Results match inputs by position. One bad item fails alone, never its neighbours.
 R2   A transition applies only while the execution runs under exactly that lease token; otherwise it answers
      `lost` and changes nothing. The token is checked inside the writing statement.
-R3   Entries, spawned executions and outcome of a transition become visible together or not at all.
+R3   Entries, spawned executions and outcome of a transition become visible together or not at all; so do a new count of
+     attempts (`anew`) and the removal of what an earlier chapter recorded (`drop`, signals taken excepted).
 R4   Ids are made by the caller: every mutating call can be sent again. Unique: id; (task, idempotency key); (parent,
      slot, generation); (execution, journal key, scope). First write wins; a resent item answers as if it were new work
      that stood already.

@@ -85,7 +85,9 @@ class Composer:
         entries = tuple(self._recorded(row, view, each.key, each.what) for each in wish.entries)
         spawns = tuple(self._spawn(row, view, each) for each in wish.spawns)
         outcome = None if wish.outcome is None else self._outcome(view, entries, wish.outcome)
-        return Transition(row.id, row.token + token_shift, entries, spawns, outcome, wish.progress)
+        return Transition(
+            row.id, row.token + token_shift, entries, spawns, outcome, wish.progress, wish.anew, wish.drop
+        )
 
     def _recorded(self, row: Row, view: JournalView, key: str, what: str) -> Entry:
         """An entry; a signal is taken only when one is there, as a body would."""

@@ -86,6 +86,8 @@ class TransitionWish(msgspec.Struct, frozen=True):
     spawns: tuple[SpawnWish, ...]
     outcome: OutcomeWish | None
     progress: str | None
+    anew: bool = False
+    drop: str | None = None
 
 
 picks = st.integers(0, 63)
@@ -138,6 +140,8 @@ transitions = st.builds(
     spawns=st.lists(spawns, max_size=3).map(tuple),
     outcome=st.none() | outcomes | outcomes | outcomes,
     progress=st.sampled_from((None, None, '{"state":"paid"}')),
+    anew=st.sampled_from((False, False, True)),
+    drop=st.sampled_from((None, None, None, "x", "go")),
 )
 batches = st.lists(transitions, min_size=1, max_size=3)
 families = st.builds(

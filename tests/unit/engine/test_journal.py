@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from perdure import JournalDriftError
-from perdure.engine.journal import STARTED, Branch, Ledger, activity_key, verb_key
+from perdure.engine.journal import STARTED, Branch, Ledger, activity_key, chapter_prefix, verb_key, within_chapter
 from perdure.model.records import MEMO, Child, Entry, JournalView, Received
 
 
@@ -165,3 +165,55 @@ def test_a_signal_that_a_fork_copied_was_taken_from_another_queue() -> None:
     left = found.next_signal("x")
     assert left is not None
     assert left.value == "2"
+
+
+# -- chapters -----------------------------------------------------------------------------------------------------------
+
+
+def test_keys_of_a_chapter_begin_with_its_number_in_all_of_its_branches() -> None:
+    branch = Branch("0", chapter_prefix(7))
+    assert branch.numbered("sleep") == "7/sleep@0#0"
+    assert branch.child().child().numbered("sleep") == "7/sleep@0.0.0#0"
+    assert branch.key("act:1.ab") == "7/act:1.ab"
+    assert verb_key(branch, "sleep", "mine") == "7/=mine"
+
+
+@pytest.mark.parametrize(
+    ("key", "parts"),
+    [
+        ("7/act:1", ("7/", "act:1")), ("70/", ("70/", "")), ("=7/x", ("", "=7/x")), ("7", ("", "7")),
+        ("record a/b:1", ("", "record a/b:1")), ("act=1/2", ("", "act=1/2")), ("/x", ("", "/x")), ("\u0667/x", ("", "\u0667/x")),
+    ],
+)  # fmt: skip
+def test_a_key_tells_its_chapter(key: str, parts: tuple[str, str]) -> None:
+    assert within_chapter(key) == parts
+
+
+def test_an_alias_renames_within_a_chapter() -> None:
+    view = JournalView((entry("7/old:1", name="old"), entry("7/enqueue old:1", "value", name="enqueue old")))
+    renamed = Ledger(view, "0.0", {"old": "new"})
+    assert set(renamed.memos) == {"7/new:1", "7/enqueue new:1"}
+
+
+def test_a_turn_drops_what_a_chapter_recorded_and_keeps_taken_signals() -> None:
+    failure = entry("1/act:2", scope="0.3", failure="{}")
+    started = entry("1/act:3", scope=STARTED + "0.3")
+    taken, late = (
+        entry(f"1/{key}", "signal", name="go", value=value, token=1) for key, value in (("a", "1"), ("b", None))
+    )
+    kept = entry("2/", "iteration", name="iteration")
+    found = ledger(entry("1/act:1"), failure, started, taken, late, kept, scope="0.3")
+    assert found.failure("1/act:2") is not None
+    found.turn("0.0", "1/")
+    assert set(found.memos) == {"1/a", "2/"}
+    assert (found.scope, found.failures, found.interrupted("1/act:3"), found.size) == ("0.0", {}, False, 2)
+    assert found.taken["go"] == 1
+
+
+def test_what_items_that_ended_recorded_is_not_held_against_the_code() -> None:
+    over = (entry("0/", "item", name="first"), entry("0/gone:1", name="gone"), entry("0/record x:1", name="x"))
+    found = ledger(*over, entry("1/here:1", name="here"), entry("1/record x:1", name="x"), children=(
+        Child("a", "0/lost:1@0#0", 0, "lost", "completed", False, "1", None, 0),
+        Child("b", "1/there:1@0#0", 0, "there", "running", False, None, None, 0),
+    ))  # fmt: skip
+    assert (found.names(), found.task_names()) == ({"here"}, {"there"})

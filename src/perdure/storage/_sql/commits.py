@@ -1,6 +1,6 @@
 """What a running execution does: entries, spawned executions and an outcome, under its token (R2, R3, R8, R10).
 
-The order within one transition is fixed: fence, entries, spawns, outcome. Under a cancel flag entries are kept, spawns
+The order within one transition is fixed: fence, entries, what is dropped, spawns, outcome. Under a cancel flag entries are kept, spawns
 are dropped, and any outcome becomes `cancelled`. A batch is read once, applied in its order in memory, and written in
 sets; completions that concern nobody else go straight to the writing statement. A row is never changed before the
 fence has let its transition pass.
@@ -53,6 +53,8 @@ def check(transitions: Sequence[Transition]) -> None:
             raise ValueError(
                 f"{transition.id!r} waits for {len(outcome.signals)} signals, but counts {len(outcome.taken)}"
             )  # fmt: skip
+        if transition.drop == "":
+            raise ValueError(f"{transition.id!r} drops under no prefix; that would be all of its journal")
         for item in transition.spawns:
             if item.parent_id not in (None, transition.id):
                 raise ValueError(f"{transition.id!r} cannot spawn a child of {item.parent_id!r}")
@@ -66,7 +68,7 @@ def commit(session: Session, transitions: Sequence[Transition], now: int) -> lis
     counts = Counter(transition.id for transition in transitions)
     spawning = any(transition.spawns for transition in transitions)
     answers: dict[str, Committed] = {}
-    plain = [each for each in transitions if counts[each.id] == 1 and each.progress is None and not each.spawns]
+    plain = [each for each in transitions if counts[each.id] == 1 and _is_plain(each)]
     if not any(isinstance(transition.outcome, Settled) for transition in transitions) and not spawning:
         _record_only(session, [each for each in plain if each.outcome is None], answers)
     if not spawning:
@@ -76,6 +78,11 @@ def commit(session: Session, transitions: Sequence[Transition], now: int) -> lis
         others = iter(_Batch(session, rest, now).apply())
         return [answers[each.id] if each.id in answers else next(others) for each in transitions]
     return [answers[transition.id] for transition in transitions]
+
+
+def _is_plain(transition: Transition) -> bool:
+    changes_row = transition.progress is not None or transition.anew or transition.drop is not None
+    return not (transition.spawns or changes_row)
 
 
 def _record_only(session: Session, transitions: Sequence[Transition], answers: dict[str, Committed]) -> None:
@@ -193,6 +200,11 @@ class _Batch:
         if transition.entries:
             self.draft.record(work, transition.entries)
             marks |= HAS_ENTRIES
+        if transition.drop is not None:
+            self.draft.drop(work, transition.drop)
+        if transition.anew:
+            work.attempt, work.failure = 0, None
+            self.draft.touch(work)
         proceeds = transition.entries or transition.spawns or transition.outcome is not None
         if transition.progress is not None:
             work.progress = transition.progress

@@ -93,6 +93,7 @@ class Draft:
         """Writes what must be written while rows still are as they were loaded."""
         self._touched: dict[str, int] = {}
         self._entries: list[Sequence[Value]] = []
+        self._drops: list[tuple[str, str, str, int]] = []
         self._completed: list[tuple[str, int, str]] = []
 
     def load(self, ids: Iterable[str]) -> None:
@@ -124,6 +125,12 @@ class Draft:
         """Adds to the journal of a running execution."""
         self._entries += [(work.id, *msgspec.structs.astuple(entry), work.was) for entry in entries]
 
+    def drop(self, work: Work, prefix: str) -> None:
+        """Removes from the journal of a running execution what is recorded so far under a prefix of keys."""
+        self._entries = [each for each in self._entries if each[0] != work.id or not _dropped(each, prefix)]
+        after = prefix[:-1] + chr(ord(prefix[-1]) + 1)
+        self._drops.append((work.id, prefix, after, work.was))
+
     def complete(self, work: Work, result: str) -> None:
         """The row was running and completed; its other changes, if any, are touched too."""
         self._completed.append((work.id, work.was, result))
@@ -132,6 +139,9 @@ class Draft:
         """Writes what is pending. Raises `StorageError` when a row is not as it was loaded."""
         if self.before_flush is not None:
             self.before_flush()
+        for each in self._drops:
+            self.session.run("drop_entries", *each)
+        self._drops.clear()
         if self._entries:
             self.session.put("record", (), self._entries)
             self._entries.clear()
@@ -159,6 +169,12 @@ class Draft:
 
 def _first(row: list[str]) -> str:
     return row[0]
+
+
+def _dropped(entry: Sequence[Value], prefix: str) -> bool:
+    """Whether an entry that is to be written falls under a prefix that is dropped; a signal that was taken stays."""
+    _, key, _, _, kind, _, value, *_ = entry
+    return str(key).startswith(prefix) and (kind != "signal" or value is None)
 
 
 STATEMENTS: Final = {NEWS: "note", PASS: "end_pass", PASS | NEWS: "end_pass", COUNTS: "count_children"}

@@ -1,6 +1,6 @@
 """What a running execution does: entries, spawned executions and an outcome, under its token (R2, R3, R8, R10).
 
-The order within one transition is fixed: fence, entries, spawns, outcome. Under a cancel flag entries are kept, spawns
+The order within one transition is fixed: fence, entries, what is dropped, spawns, outcome. Under a cancel flag entries are kept, spawns
 are dropped, and any outcome becomes `cancelled`. Nothing here may change a row before the fence has let it pass.
 """
 
@@ -21,7 +21,7 @@ from perdure.model.records import (
     Transition,
 )
 from perdure.model.status import UNSUCCESSFUL
-from perdure.storage.memory.intake import add_entries, insert
+from perdure.storage.memory.intake import add_entries, drop_entries, insert
 from perdure.storage.memory.moves import End, Moves
 from perdure.storage.memory.tables import Tables
 from perdure.storage.settling import cancelled_failure, dump_waits
@@ -40,6 +40,8 @@ def _check(transition: Transition) -> None:
         raise ValueError(f"{transition.id!r} cannot settle as {outcome.status!r}; write Completed for a success")
     if isinstance(outcome, Suspended) and len(outcome.signals) != len(outcome.taken):
         raise ValueError(f"{transition.id!r} waits for {len(outcome.signals)} signals, but counts {len(outcome.taken)}")
+    if transition.drop == "":
+        raise ValueError(f"{transition.id!r} drops under no prefix; that would be all of its journal")
     for item in transition.spawns:
         if item.parent_id not in (None, transition.id):
             raise ValueError(f"{transition.id!r} cannot spawn a child of {item.parent_id!r}")
@@ -53,6 +55,10 @@ def _apply(tables: Tables, transition: Transition, now: int) -> Committed:
         return Committed(lost=True, status=row.status)
     cancelled = row.cancel_reason is not None
     add_entries(tables, row.id, transition.entries)
+    if transition.drop is not None:
+        drop_entries(tables, row.id, transition.drop)
+    if transition.anew:
+        tables.change(row.id, attempt=0, failure=None)
     _note_progress(tables, row, transition)
     spawns: Sequence[NewExecution] = () if cancelled else transition.spawns
     spawned = tuple(insert(tables, item, now) for item in spawns)

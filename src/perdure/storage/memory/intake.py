@@ -53,6 +53,14 @@ def add_entries(tables: Tables, id: str, entries: Sequence[Entry]) -> None:
                 tables.set(journal, (entry.key, entry.scope), entry)
 
 
+def drop_entries(tables: Tables, id: str, prefix: str) -> None:
+    """Removes from a journal what stands under a prefix of keys; a signal that was taken stays."""
+    journal = tables.entries.get(id, {})
+    for place, entry in list(journal.items()):
+        if entry.key.startswith(prefix) and (entry.kind != "signal" or entry.value is None):
+            tables.drop(journal, place)
+
+
 def signal(tables: Tables, items: Sequence[NewSignal], now: int) -> list[Status | None]:
     """Keeps signals, each once, and wakes those that wait for them."""
     return [_signal(tables, item, now) for item in items]

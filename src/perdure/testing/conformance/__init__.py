@@ -15,6 +15,7 @@ or to one topic by subclassing that topic's class. Each test names the rule that
 """
 
 from perdure.testing.conformance.cancel import CancelConformance
+from perdure.testing.conformance.chapters import ChapterConformance
 from perdure.testing.conformance.claim import ClaimConformance
 from perdure.testing.conformance.client import ClientConformance, OperatorConformance
 from perdure.testing.conformance.commit import CommitConformance
@@ -28,6 +29,7 @@ from perdure.testing.conformance.trees import TreeConformance
 
 __all__ = [
     "CancelConformance",
+    "ChapterConformance",
     "ClaimConformance",
     "ClientConformance",
     "CommitConformance",
@@ -47,6 +49,7 @@ class StorageConformance(
     EnqueueConformance,
     ClaimConformance,
     CommitConformance,
+    ChapterConformance,
     TreeConformance,
     SignalConformance,
     CancelConformance,

@@ -132,10 +132,12 @@ class Hand:
         entries: Sequence[Entry] = (),
         spawns: Sequence[NewExecution] = (),
         progress: str | None = None,
+        anew: bool = False,
+        drop: str | None = None,
     ) -> Committed:
         """One transition, under the token that the row has unless another is given."""
         token = self.row(id).token if token is None else token
-        transition = Transition(id, token, tuple(entries), tuple(spawns), outcome, progress)
+        transition = Transition(id, token, tuple(entries), tuple(spawns), outcome, progress, anew, drop)
         return self.storage.commit([transition], self.now)[0]
 
     def run(self, id: str, outcome: Outcome | None = None, worker: str = "w1", **parts: Any) -> Committed:

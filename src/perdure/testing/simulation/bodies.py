@@ -9,19 +9,21 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import cast
+from typing import Any, cast
 
 from perdure.engine.context import Context
 from perdure.engine.driver import Driver
 from perdure.engine.handle import Handle
 from perdure.engine.journal import activity_key
-from perdure.engine.scope import current
+from perdure.engine.scope import Scope, current
 from perdure.errors import ExecutionFailedError, Failure
 from perdure.model.policy import Retry
 from perdure.registry import Registry
 from perdure.storage.check import Effect
-from perdure.testing.simulation.programs import BROKEN, RETRIES, Node, Step
+from perdure.styles.loop import Continue, Done, LoopResult
+from perdure.testing.simulation.programs import BROKEN, RETRIES, Node, Rounds, Step
 
+TRIES = Retry(max_retries=RETRIES, delay=0.2, factor=1.0, jitter=False)
 SOON = Retry(max_retries=3, delay=0.05, factor=1.0, jitter=False)
 
 
@@ -55,7 +57,7 @@ class Bodies:
             self._note("tell", name, None)
             return self._time()
 
-        @declare.task(retries=Retry(max_retries=RETRIES, delay=0.2, factor=1.0, jitter=False), max_crashes=1000)
+        @declare.task(retries=TRIES, max_crashes=1000)
         async def program(ctx: Context, node: Node) -> list[object]:
             parts = [await self._step(ctx, step) for step in node.steps]
             if ctx.attempt < node.fails:
@@ -68,6 +70,15 @@ class Bodies:
             await asyncio.Event().wait()
 
         self.work, self.tell, self.program, self.poison = work, tell, program, poison
+        self.repeat = declare.loop("repeat", self._iterate, retries=TRIES, delay=0.1, max_crashes=1000)
+
+    async def _iterate(self, ctx: Context, rounds: Rounds) -> Continue | Done[list[object]]:
+        node = rounds.nodes[ctx.iteration]
+        parts = [await self._step(ctx, step) for step in node.steps]
+        if ctx.attempt < node.fails:
+            raise ValueError(f"{node.name} fails in attempt {ctx.attempt} of iteration {ctx.iteration}")
+        results = [*rounds.results, parts]
+        return Done(results) if len(results) == len(rounds.nodes) else Continue(Rounds(rounds.nodes, results))
 
     async def _work(self, name: str, tries: int) -> str:
         claim = _driver().claim
@@ -84,7 +95,7 @@ class Bodies:
     def _note(self, activity: str, name: str, value: str | None) -> None:
         claim = _driver().claim
         attempt = f"{claim.generation}.{claim.attempt}"
-        key = activity_key(activity, "", name)
+        key = _scope().branch.key(activity_key(activity, "", name))
         self.effects.append(Effect(execution_id=claim.id, key=key, attempt=attempt, token=claim.token, value=value))
 
     async def _step(self, ctx: Context, step: Step) -> object:
@@ -119,6 +130,13 @@ class Bodies:
 
     async def _below(self, ctx: Context, step: Step) -> object:
         """Steps that start other executions."""
+        if step.kind == "loop":
+            looping = await ctx.spawn(self.repeat.options(key=step.name).call(Rounds(step.nodes, [])))
+            result = await _outcome(looping)
+            return cast("LoopResult[object]", result).value if isinstance(result, LoopResult) else result
+        if step.kind == "list":
+            items = [self.program.call(node) for node in step.nodes]
+            return (await self.registry.enqueue_list(f"{ctx.execution_id}/{step.name}", items, retries=TRIES)).id
         calls = [self.program.options(key=node.name).call(node) for node in step.nodes]
         if step.kind == "child":
             return await _outcome(await ctx.spawn(calls[0]))
@@ -131,7 +149,7 @@ class Bodies:
         return [BROKEN if isinstance(result, Failure) else result for result in results]
 
 
-async def _outcome(handle: Handle[list[object]]) -> object:
+async def _outcome(handle: Handle[Any]) -> object:
     try:
         return await handle.result()
     except ExecutionFailedError:
@@ -139,6 +157,10 @@ async def _outcome(handle: Handle[list[object]]) -> object:
 
 
 def _driver() -> Driver:
+    return cast("Driver", _scope().body)
+
+
+def _scope() -> Scope:
     scope = current.get()
     assert scope is not None, "activities of a simulation run inside executions"
-    return cast("Driver", scope.body)
+    return scope

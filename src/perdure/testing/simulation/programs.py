@@ -14,9 +14,9 @@ import msgspec
 
 from perdure.testing.simulation.tape import Tape
 
-Kind = Literal["act", "again", "sleep", "signal", "late", "child", "spawn", "map", "gather", "enqueue"]
+Kind = Literal["act", "again", "sleep", "signal", "late", "child", "spawn", "map", "gather", "enqueue", "loop", "list"]
 KINDS: Final[tuple[Kind, ...]] = (
-    "act", "again", "sleep", "signal", "late", "child", "spawn", "map", "gather", "enqueue",
+    "act", "again", "sleep", "signal", "late", "child", "spawn", "map", "gather", "enqueue", "loop", "list",
 )  # fmt: skip
 
 
@@ -41,6 +41,19 @@ class Node(msgspec.Struct, frozen=True, omit_defaults=True):
     name: str
     steps: tuple[Step, ...] = ()
     fails: int = 0
+
+
+class Program(msgspec.Struct, frozen=True):
+    """The input of the task that runs programs."""
+
+    node: Node
+
+
+class Rounds(msgspec.Struct, frozen=True):
+    """What a loop repeats: one program per iteration, and what came of those before."""
+
+    nodes: tuple[Node, ...]
+    results: list[object]
 
 
 RETRIES: Final = 2
@@ -75,7 +88,7 @@ class Maker:
             return Step(kind, name, span=(0.01, 0.5, 3.0, 30.0)[self._tape.choose("program", 4)])
         if kind in ("child", "enqueue"):
             return Step(kind, name, nodes=(self._node(name, depth + 1),))
-        if kind in ("spawn", "map"):
+        if kind in ("spawn", "map", "loop", "list"):
             size = 1 + self._tape.choose("program", 3)
             return Step(kind, name, nodes=tuple(self._node(f"{name}.{index}", depth + 1) for index in range(size)))
         if kind == "gather":
@@ -85,7 +98,7 @@ class Maker:
 
     def _fits(self, kind: Kind, depth: int, leaf: bool) -> bool:
         """Signals go to roots alone, whose ids are known; a branch of a gather makes no branches of its own."""
-        if kind in ("spawn", "map", "enqueue", "gather") and (leaf or self._room <= 0 or depth >= 2):
+        if kind in ("spawn", "map", "enqueue", "gather", "loop", "list") and (leaf or self._room <= 0 or depth >= 2):
             return False
         if kind == "child" and (self._room <= 0 or depth >= 3):
             return False
@@ -134,10 +147,12 @@ def _step_mismatch(step: Step, part: object, values: Values) -> str | None:
             return None if part == step.name else f"{step.name} received {part!r}"
         case "late":
             return None if part == "late" else f"{step.name} received {part!r}, not its time-out"
-        case "enqueue":
+        case "enqueue" | "list":
             return None if isinstance(part, str) else f"{step.name} answered {part!r}, no id"
         case "child":
             return _child(step.nodes[0], part, values)
+        case "loop" if not all(map(succeeds, step.nodes)):
+            return None if part == BROKEN else f"{step.name} must fail, and answered {part!r}"
         case _:
             return _list_mismatch(step, _parts(part), values)
 

@@ -15,6 +15,7 @@ from copy import copy
 from typing import Any, Final
 
 from perdure.app import Parts, Perdure
+from perdure.engine.options import LIST
 from perdure.errors import StorageError
 from perdure.ids import Ids, seeded
 from perdure.model.query import Query
@@ -23,6 +24,7 @@ from perdure.storage import Storage
 from perdure.storage.check import Effect, Observed, check
 from perdure.storage.settling import load_waits
 from perdure.testing.simulation.bodies import Bodies
+from perdure.testing.simulation.lists import wrong_list
 from perdure.testing.simulation.loop import Process, SimLoop, current_process
 from perdure.testing.simulation.profile import SPANS, Profile
 from perdure.testing.simulation.programs import Maker, Node, mismatch, signals, succeeds
@@ -341,7 +343,12 @@ class World:
         """Everything has come to its end."""
         self._must_hold(self.bodies.effects)
         rows = self._rows()
-        wrong = next((wrong for wrong in (self._started_twice(rows), self._not_started_anew(rows)) if wrong), None)
+        found = (
+            self._started_twice(rows),
+            self._not_started_anew(rows),
+            wrong_list(self.storage, rows, self.bodies.values),
+        )
+        wrong = next((wrong for wrong in found if wrong), None)
         if wrong is not None:
             raise WrongError(wrong)
 
@@ -361,7 +368,9 @@ class World:
     def _not_started_anew(self, rows: tuple[Row, ...]) -> str | None:
         """R9: a child that fails for good is started anew by each attempt of its parent, and only then."""
         tries = Counter((row.parent_id, row.slot) for row in rows)
-        attempts = {row.id: row.attempt + 1 for row in rows if row.status in ("completed", "failed")}
+        # The attempts of a loop or list are those of its last iteration or item alone.
+        plain = [row for row in rows if row.task_name not in ("repeat", LIST)]
+        attempts = {row.id: row.attempt + 1 for row in plain if row.status in ("completed", "failed")}
         for row in rows:
             begun = tries[row.parent_id, row.slot]
             if row.parent_id in attempts and row.status == "failed" and begun != attempts[row.parent_id]:

@@ -1,0 +1,66 @@
+"""Running the function of a task: awaited if it is an `async def`, in a thread of its own if it is a `def`.
+
+One place for whole executions (`runner`) and for their chapters (`chapters`), so that both give the function the same
+context, bridge and running time. It must never know what becomes of how the function ended.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping
+from functools import partial
+from typing import Any, cast
+
+from perdure.engine.activity import timeout_of
+from perdure.engine.blocking import BlockingContext, BodyPortal
+from perdure.engine.context import Context
+from perdure.engine.driver import Driver
+from perdure.engine.durable import Durable
+from perdure.engine.journal import Branch
+from perdure.engine.options import merged_retry
+from perdure.engine.ports import Host
+from perdure.engine.scope import Scope
+from perdure.engine.task import Task
+from perdure.engine.verbs import Verbs
+from perdure.model.policy import Retry
+from perdure.model.records import Claim
+
+
+def scope_of(verbs: Verbs, branch: Branch, blocking: bool, loop: asyncio.AbstractEventLoop) -> Scope:
+    """Where a function is to run: an `async def`, or if `blocking` a `def` in a thread."""
+    driver = verbs.driver
+    bridge = _bridge(driver, loop) if blocking else None
+    face = Context(verbs) if bridge is None else BlockingContext(verbs, bridge)
+    return Scope(driver, branch, face, Durable(verbs), None, bridge)
+
+
+def _bridge(driver: Driver, loop: asyncio.AbstractEventLoop) -> BodyPortal:
+    """How the thread of a `def` body calls its verbs, until its pass is over."""
+    return BodyPortal(loop, driver.calls, lambda: driver.unwinding or driver.timed_out is not None or (
+        driver.cancel_reason is not None))  # fmt: skip
+
+
+async def run_function(
+    host: Host, task: Task[..., Any], context: object, args: list[object], kwargs: Mapping[str, object]
+) -> Any:
+    """What the task's function answers, given its context if it asks for one."""
+    given = args if task.signature.context_name is None else [context, *args]
+    if task.is_async:
+        return await cast("Any", task.fn(*given, **kwargs))
+    return await host.in_thread(partial(task.fn, *given, **kwargs), body=True)
+
+
+def running_time(task: Task[..., Any], claim: Claim) -> float | None:
+    """The timeout of this attempt: that of the call, else the task's own."""
+    stored: dict[str, Any] = json.loads(claim.options) if claim.options else {}
+    if "timeout" in stored:
+        return float(stored["timeout"])
+    return timeout_of(task.settings.timeout, claim.attempt, f"task {task.name}")
+
+
+def policy_of(task: Task[..., Any] | None, driver: Driver) -> Retry:
+    """The retry policy that holds for an execution: its task's, with what the call said over it."""
+    own = driver.host.retries if task is None or task.settings.retries is None else task.settings.retries
+    stored = json.loads(driver.claim.options).get("retries") if driver.claim.options else None
+    return merged_retry(stored, own)

@@ -1,0 +1,121 @@
+"""Chapters: a body that does one thing after another (iterations of a loop, items of a list) inside one execution.
+
+Each chapter runs one function as if it were a body of its own: the keys of all that it records begin with its number, so
+that equal calls in two chapters do not meet; it has its own context, branches and running time; and when it has succeeded,
+attempts count anew. Its end is one transition: an entry that says what came of it, the new count, and, where the style
+wants that, the removal of all that it recorded. The lease goes on. This module must never decide what follows a chapter.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from perdure.engine.bodies import run_function, scope_of
+from perdure.engine.journal import Branch, chapter_prefix
+from perdure.engine.scope import current
+from perdure.engine.verbs import ROOT, Verbs
+from perdure.errors import GiveUp
+from perdure.model.records import MEMO, Entry, EntryKind, Outcome
+
+if TYPE_CHECKING:
+    from perdure.engine.task import Task
+    from perdure.model.execution import ListItem
+
+
+class Chapter:
+    """One chapter. `task_name` is the task whose function runs, `iteration` its number in a loop; of an item of a list,
+    `list_id` and how to read `items`. `at_end` is told if the pass ends within the chapter."""
+
+    __slots__ = ("at_end", "items", "iteration", "list_id", "number", "prefix", "task_name")
+
+    def __init__(
+        self,
+        number: int,
+        task_name: str,
+        *,
+        iteration: int | None = None,
+        list_id: str | None = None,
+        items: Callable[[int | str], ListItem] | None = None,
+        at_end: Callable[[Outcome], None] | None = None,
+    ) -> None:
+        self.number, self.prefix, self.task_name = number, chapter_prefix(number), task_name
+        self.iteration, self.list_id, self.items, self.at_end = iteration, list_id, items, at_end
+
+    def branch(self) -> Branch:
+        """The first branch of the chapter."""
+        return Branch(ROOT, self.prefix)
+
+    def ended(self, outcome: Outcome) -> None:
+        """The pass ends within this chapter."""
+        if self.at_end is not None:
+            self.at_end(outcome)
+
+
+async def run(
+    verbs: Verbs, chapter: Chapter, task: Task[..., Any], args: list[object], kwargs: Mapping[str, object],
+    timeout: float | None, before: Callable[[Verbs], Any] | None = None,
+) -> Any:  # fmt: skip
+    """What the task's function answers, run as this chapter; `before` is awaited first, in the same place.
+
+    Raises what the function raises, and `CancelledError` where the pass is over, whatever the function made of that."""
+    driver = verbs.driver
+    inside = Verbs(verbs.shared, None, chapter)
+    outside, token = driver.scope, current.get()
+    verbs.shared.enter(chapter.prefix)
+    driver.chapter, driver.blocking = chapter, not task.is_async
+    driver.set_timeout(timeout)
+    scope = driver.scope = scope_of(inside, chapter.branch(), driver.blocking, asyncio.get_running_loop())
+    current.set(scope)
+    try:
+        if before is not None:
+            verbs.shared.prepared = await before(inside)
+        answer = await run_function(driver.host, task, scope.context, args, kwargs)
+    finally:
+        current.set(token)
+        driver.blocking = False
+        if driver.phase != "gone":
+            driver.scope = outside
+        if driver.branches is not None:
+            driver.branches.cancel_all()
+        if driver.phase in ("suspending", "lingering"):  # it ended by itself while another branch waited
+            await driver.ready()
+    check_pass(verbs)
+    return answer
+
+
+def check_pass(verbs: Verbs) -> None:
+    """Raises `CancelledError` when the pass is to end for another reason than the function that ran."""
+    driver = verbs.driver
+    if driver.cancel_reason is not None or driver.timed_out is not None or driver.drift is not None:
+        raise asyncio.CancelledError
+
+
+async def turn(verbs: Verbs, entry: Entry, drop: str | None = None) -> None:
+    """Ends a chapter that succeeded with that entry; durable once this returns. What stands under `drop` is removed."""
+    driver = verbs.driver
+    driver.set_timeout(None)
+    await driver.ready()
+    driver.outbox.turn(entry, drop)
+    await driver.flushed()
+    driver.claim = msgspec.structs.replace(driver.claim, attempt=0, failure=None)
+    driver.ledger.turn(f"{driver.claim.generation}.0", drop)
+    driver.chapter = None
+    check_pass(verbs)
+
+
+def entry_of(
+    verbs: Verbs, kind: EntryKind, number: int, name: str, value: str | None, failure: str | None = None,
+    scope: str = MEMO,
+) -> Entry:  # fmt: skip
+    """The entry of a chapter itself. Raises `GiveUp` when the journal is full."""
+    driver = verbs.driver
+    if driver.ledger.size >= driver.host.sizes.journal:
+        raise GiveUp(f"task {name} has {driver.host.sizes.journal} journal entries; see Sizes(journal=...)")
+    position, now = driver.ledger.take_position(), driver.host.clock.now()
+    return Entry(
+        chapter_prefix(number), scope, position, kind, name, value, failure, None, now, None, driver.claim.token
+    )
