@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from perdure.model.execution import Execution, Page
     from perdure.model.policy import Retry, Sizes
     from perdure.registry import Registry
+    from perdure.styles.tree.joined import Joined, Spawn, TreeResult
 
 __all__ = [
     "Abort",
@@ -68,6 +69,7 @@ __all__ = [
     "IdempotencyConflictError",
     "InvalidInputError",
     "InvalidQueryError",
+    "Joined",
     "JournalDriftError",
     "LeaseLostError",
     "MapFailedError",
@@ -82,9 +84,11 @@ __all__ = [
     "RetryLater",
     "Signal",
     "Sizes",
+    "Spawn",
     "StorageError",
     "Task",
     "TaskNotFoundError",
+    "TreeResult",
     "current_context",
 ]
 
@@ -98,6 +102,7 @@ _ELSEWHERE: dict[str, str] = {
     "perdure.model.execution": "Execution Page",
     "perdure.model.policy": "Retry Sizes",
     "perdure.registry": "Registry",
+    "perdure.styles.tree.joined": "Joined Spawn TreeResult",
 }
 _found = {name: module for module, names in _ELSEWHERE.items() for name in names.split()}
 _HOME = dict.fromkeys(__all__, "perdure.errors") | _found

@@ -43,8 +43,8 @@ class Driver:
     body ended (its value or its error) into an outcome, given by whoever knows tasks (`runner`)."""
 
     __slots__ = (
-        "_branches", "_claiming", "_concluded", "_hops", "_outcome", "_pass_began", "_queued", "_release", "_resumed",
-        "_waits", "blocking", "busy", "calls", "cancel_reason", "claim", "drift", "host", "ledger", "loop", "outbox",
+        "_claiming", "_concluded", "_hops", "_outcome", "_pass_began", "_queued", "_release", "_resumed",
+        "_waits", "blocking", "branches", "busy", "calls", "cancel_reason", "claim", "drift", "host", "ledger", "loop", "outbox",
         "phase", "refused", "root", "scope", "timed_out", "timeout", "timers",
     )  # fmt: skip
 
@@ -70,7 +70,7 @@ class Driver:
         self.timers = Timers(host.clock)
         self.scope: Scope | None = None
         self._waits: OpenWaits | None = None
-        self._branches: Branches | None = None
+        self.branches: Branches | None = None
         self._resumed: list[asyncio.Future[None]] = []
         self._pass_began = host.clock.now()
 
@@ -94,9 +94,9 @@ class Driver:
 
     def track(self, task: asyncio.Task[Any], path: str) -> None:
         """Remembers a branch's task, to cancel it when the pass ends."""
-        if self._branches is None:
-            self._branches = Branches(self.look_soon)
-        self._branches.add(task, path)
+        if self.branches is None:
+            self.branches = Branches(self.look_soon)
+        self.branches.add(task, path)
 
     @property
     def waiting(self) -> bool:
@@ -237,9 +237,9 @@ class Driver:
     @property
     def _awaits_other(self) -> bool:
         """Whether a branch awaits plain I/O; a `def` body awaits nothing."""
-        if self._branches is None or self.blocking:
+        if self.branches is None or self.blocking:
             return False
-        return self._branches.await_other_than(self.root, self._waits.tasks if self._waits else ())
+        return self.branches.await_other_than(self.root, self._waits.tasks if self._waits else ())
 
     # -- going on -----------------------------------------------------------------------------------------------------
 
@@ -372,8 +372,8 @@ class Driver:
 
     def _body_ended(self, root: asyncio.Task[Any]) -> None:
         self.timers.disarm("timeout", "deadline", "grace", "linger", "progress")
-        if self._branches is not None:
-            self._branches.cancel_all()
+        if self.branches is not None:
+            self.branches.cancel_all()
         if root.done() and not root.cancelled():
             root.exception()  # what an unwound body raised is of no interest; marks it as seen
         given_up = self.phase == "unwinding" and self._release is None and self.drift is None
@@ -391,7 +391,7 @@ class Driver:
         if self.phase != "gone":
             self.phase = "gone"
             self.timers.disarm_all()
-            self.scope = self.root = self._waits = self._branches = None  # no cycles: freed now, not by the collector
+            self.scope = self.root = self._waits = self.branches = None  # no cycles: freed now, not by the collector
             self._wake_resumed()
             self.outbox.fail("the execution ended here")
             self.host.gone(self)

@@ -15,7 +15,7 @@ from typing import Any, cast
 
 from perdure.codec import DecodeError, carried, encode_failure, failure_of
 from perdure.engine.activity import timeout_of
-from perdure.engine.blocking import BlockingContext, BodyPortal
+from perdure.engine.blocking import BlockingContext, body_portal
 from perdure.engine.compatibility import VERSION, begun_by, drift, undecodable
 from perdure.engine.context import Context
 from perdure.engine.decide import Ended, after_failure, drift_pause, settled
@@ -24,6 +24,7 @@ from perdure.engine.durable import Durable
 from perdure.engine.options import merged_retry
 from perdure.engine.ports import Host
 from perdure.engine.scope import Scope, current, make_task
+from perdure.engine.styling import Encoded, Verdict
 from perdure.engine.task import Task
 from perdure.engine.verbs import Pass, Verbs
 from perdure.errors import (
@@ -50,7 +51,7 @@ def begin(host: Host, claim: Claim, view: JournalView, context: contextvars.Cont
     verbs = Verbs(shared)
     driver.blocking = task is not None and not task.is_async and task.drive is None
     loop = asyncio.get_running_loop()
-    bridge = _bridge(driver, loop) if driver.blocking else None
+    bridge = body_portal(driver) if driver.blocking else None
     face = Context(verbs) if bridge is None else BlockingContext(verbs, bridge)
     scope = driver.scope = Scope(driver, shared.root, face, Durable(verbs), None, bridge)
     context.run(current.set, scope)
@@ -59,12 +60,6 @@ def begin(host: Host, claim: Claim, view: JournalView, context: contextvars.Cont
     if claim.cancel_reason is not None:
         driver.cancel(claim.cancel_reason)
     return driver
-
-
-def _bridge(driver: Driver, loop: asyncio.AbstractEventLoop) -> BodyPortal:
-    """How the thread of a `def` body calls its verbs, until its pass is over."""
-    return BodyPortal(loop, driver.calls, lambda: driver.unwinding or driver.timed_out is not None or (
-        driver.cancel_reason is not None))  # fmt: skip
 
 
 async def _body(verbs: Verbs, task: Task[..., Any] | None, scope: Scope, view: JournalView) -> Any:
@@ -166,24 +161,32 @@ def _conclude(task: Task[..., Any] | None, driver: Driver, root: asyncio.Task[An
     error = root.exception()
     if isinstance(error, JournalDriftError):
         return _drifted(driver, error)
+    if isinstance(error, Verdict):
+        outcome = settled(error.failure)
+        _log(driver, error.failure, outcome)
+        return outcome
     if error is not None:
         return _after(task, driver, error)
     return _completed(cast("Task[..., Any]", task), driver, root.result())
 
 
 def _completed(task: Task[..., Any], driver: Driver, value: object) -> Outcome:
-    try:
-        text = task.signature.result.encode(value)
-    except NotSerializableError as error:
-        return _after(task, driver, error)
-    limit = driver.host.sizes.result
-    if len(text) * 4 > limit and len(text.encode()) > limit:
-        message = f"the result of task {task.name} has over {limit} bytes; see Sizes(result=...)"
-        return settled(Failure("too_large", "PayloadTooLargeError", message, retryable=False))
+    if isinstance(value, Encoded):
+        stored = value.text
+    else:
+        try:
+            text = task.signature.result.encode(value)
+        except NotSerializableError as error:
+            return _after(task, driver, error)
+        limit = driver.host.sizes.result
+        if len(text) * 4 > limit and len(text.encode()) > limit:
+            message = f"the result of task {task.name} has over {limit} bytes; see Sizes(result=...)"
+            return settled(Failure("too_large", "PayloadTooLargeError", message, retryable=False))
+        stored = driver.host.payloads.wrap(text)
     if logger.isEnabledFor(logging.INFO):
         claim = driver.claim
         logger.info("task %s (%s) completed", claim.task_name, claim.id, extra=_extra(driver))
-    return Completed(driver.host.payloads.wrap(text))
+    return Completed(stored)
 
 
 def _after(task: Task[..., Any] | None, driver: Driver, error: BaseException) -> Outcome:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import inspect
 import typing
 from collections.abc import Callable, Mapping
-from typing import Any, Final, cast
+from typing import Any, Final, NamedTuple, cast
 
 import msgspec
 
@@ -25,15 +25,24 @@ KEYWORD_ONLY, VAR_POSITIONAL, VAR_KEYWORD = (
 )
 AS_HINTED: Final = object()
 """The result is what the function's own hint says."""
+
+
+class Derived(NamedTuple):
+    """The result is what is made of the function's own hint, once that can be read."""
+
+    make: Callable[[object], object]
+
+
 CONTEXT_NAMES: Final = frozenset({"Context", "BlockingContext"})
 
 Arguments = dict[str, object]
 _raw_object = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_raw_list = msgspec.json.Decoder(list[msgspec.Raw])
 
 
 class Signature:
     """The parameters and result of one function. `what` names it in errors, as in `task embed`; `returns` is the hint of
-    the result where it is not what the function itself returns.
+    the result where it is not what the function itself returns, or a `Derived` that makes it.
 
     Raises `NotSerializableError` where a hint cannot be stored.
     """
@@ -116,6 +125,24 @@ class Signature:
                 arguments[name] = self._defaults[name]
         return arguments
 
+    def raw(self, text: str) -> tuple[list[msgspec.Raw], dict[str, msgspec.Raw]]:
+        """What `encode` wrote as positional and keyword arguments, each still in its stored form."""
+        stored, args = _raw_object.decode(text), list[msgspec.Raw]()
+        kwargs: dict[str, msgspec.Raw] = {}
+        for parameter in self._parameters:
+            part = stored.get(parameter.name)
+            if part is None:
+                continue
+            if parameter.kind is VAR_POSITIONAL:
+                args += _raw_list.decode(part)
+            elif parameter.kind is VAR_KEYWORD:
+                kwargs |= _raw_object.decode(part)
+            elif parameter.kind is KEYWORD_ONLY:
+                kwargs[parameter.name] = part
+            else:
+                args.append(part)
+        return args, kwargs
+
     def spread(self, arguments: Arguments) -> tuple[list[object], dict[str, object]]:
         """Arguments by name as positional and keyword arguments. Raises `InvalidInputError` when one is missing."""
         if self._plain and len(arguments) == len(self.names):
@@ -164,6 +191,8 @@ class Signature:
                 raise NotSerializableError(f"{self.what}: type hint {error.name!r} is not defined") from error
             self._codecs = {p.name: self._codec(p, hints) for p in self._parameters}
             returns = hints.get("return", EMPTY) if self._returns is AS_HINTED else self._returns
+            if isinstance(returns, Derived):
+                returns = returns.make(hints.get("return", EMPTY))
             self._result = codec_for(returns, f"the result of {self.what}")
         return self._codecs
 
