@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from perdure.engine.task import Call, Task
     from perdure.engine.verbs import Verbs
 
+PATH = 8
+"""So many tasks of the way to an execution that is too deep are named."""
 ENDINGS: dict[str, type[ExecutionError]] = {
     "failed": ExecutionFailedError,
     "timed_out": ExecutionTimedOutError,
@@ -59,6 +61,7 @@ async def spawn(verbs: Verbs, call: Call[Any], slot: str) -> Child:
     child = met_child(verbs, call, slot)
     if child is None:
         checked = await prepared(verbs, call)
+        await check_depth(verbs, call.task.name)
         child = met_child(verbs, call, slot) or start_child(verbs, checked, slot)  # another branch was quicker
         await driver.flushed()
     return driver.ledger.child(slot) or child
@@ -120,18 +123,30 @@ def spec_of(verbs: Verbs, call: Call[Any], *, measured: bool = True) -> NewExecu
     )
 
 
+async def check_depth(verbs: Verbs, name: str) -> None:
+    """Raises `GiveUp` where a child of task `name` would be deeper than may be; the message tells the way there."""
+    claim, sizes = verbs.driver.claim, verbs.host.sizes
+    if claim.depth < sizes.depth:
+        return
+    path, above = [name, claim.task_name], claim.parent_id
+    while above is not None and len(path) < PATH:
+        row = (await verbs.outside(lambda above=above: verbs.host.client.rows([above])))[0]
+        above = None if row is None else row.parent_id
+        path += [] if row is None else [row.task_name]
+    began = "… > " if above is not None else ""
+    raise GiveUp(
+        f"{verbs.task_name} is {claim.depth} executions deep, the limit of Sizes(depth=...), below {claim.root_id}: "
+        f"{began}{' > '.join(reversed(path))}"
+    )
+
+
 def enter(verbs: Verbs, spec: NewExecution, slot: str, *, last: bool = False) -> Child:
-    """Gives a new child its place, in the next transition. The `last` one, which combines the others, may always be."""
+    """Gives a new child its place, in the next transition. The `last` one, which combines the others, is not counted."""
     driver, host, claim = verbs.driver, verbs.host, verbs.driver.claim
     known = driver.ledger.child(slot)
     generation = 0 if known is None else known.generation + 1
     if known is None and not last and len(driver.ledger.children) >= host.sizes.children:
         raise PayloadTooLargeError(f"{verbs.task_name} has {host.sizes.children} children; see Sizes(children=...)")
-    if claim.depth >= host.sizes.depth and not last:
-        raise GiveUp(
-            f"{verbs.task_name} is {claim.depth} executions deep, the limit of Sizes(depth=...): "
-            f"{verbs.task_name} (root {claim.root_id}) keeps starting {spec.task_name}"
-        )
     child_id = derived(claim.id, f"{slot}~{generation}" if generation else slot)
     placed = msgspec.structs.replace(
         spec, id=child_id, parent_id=claim.id, slot=slot, slot_generation=generation, root_id=claim.root_id,

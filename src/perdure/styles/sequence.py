@@ -13,7 +13,7 @@ import msgspec
 
 from perdure.clock import Duration
 from perdure.codec import DecodeError, failure_of
-from perdure.engine.children import enter, prepared, settled_child, spec_of, standing
+from perdure.engine.children import check_depth, enter, prepared, settled_child, spec_of, standing
 from perdure.engine.declaring import Declarer
 from perdure.engine.mapping import TaskOf
 from perdure.engine.options import TaskOptions
@@ -81,6 +81,7 @@ class Sequence:
         self, verbs: Verbs, index: int, before: Child | None, args: list[object], kwargs: dict[str, object]
     ) -> Child:
         """Starts a step with what the one before came to. Raises `Verdict` where it does not take that."""
+        await check_depth(verbs, self.steps[index].name)
         try:
             call = self._call(verbs, index, before, args, kwargs)
             spec = spec_of(verbs, await prepared(verbs, call))

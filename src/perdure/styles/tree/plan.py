@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import msgspec
 
 from perdure.codec import TypeCodec, failure_of
-from perdure.engine.children import prepared, spec_of
+from perdure.engine.children import check_depth, prepared, spec_of
 from perdure.engine.styling import Verdict, verdict
 from perdure.engine.task import Call
 from perdure.errors import Failure, PerdureError, TaskNotFoundError
@@ -71,6 +71,8 @@ async def checked(
         raise wrong(verbs, f"its body must return Spawn(output, children), not {type(spawn).__qualname__}")
     spawn = cast("Spawn[object]", spawn)
     calls = _calls(verbs, spawn.children)
+    if calls:
+        await check_depth(verbs, calls[0].task.name)
     plan = Plan(_output(verbs, codec, spawn.output), verbs.driver.claim.id, len(calls))
     plan.keys.update((index, call.options.key) for index, call in enumerate(calls) if call.options.key is not None)
     specs = [await _child(verbs, index, call) for index, call in enumerate(calls)]
