@@ -553,3 +553,29 @@ def test_the_names_of_a_finalizer(app: Perdure) -> None:
     with pytest.raises(ConfigurationError, match=r"the name 'other.finalize' is taken by task other.finalize"):
         app.parent_task(finalize=combine, name="other")(body)
     assert "other" not in app.tasks
+
+
+async def test_trees_within_trees_are_told_so_deep_and_no_deeper(app: Perdure) -> None:
+    """A result holds all that is below it: without a bound a deep recursion would be stored over and over."""
+
+    @app.parent_task
+    async def down(left: int) -> Spawn[int]:
+        return Spawn(left, [down.call(left - 1)] if left else [])
+
+    async with TestApp(app):
+        for depth in (49, 50, 120):
+            found = (await down.run(depth)).children[0]
+            for _ in range(49):
+                if found.of(down).output == 0:
+                    break
+                found = found.of(down).children[0]
+            if depth <= 50:
+                assert found.of(down) == TreeResult(0)
+                continue
+            assert found.of(down).output == depth - 50
+            with pytest.raises(LookupError, match="the output of child 0 is left out"):
+                _ = found.of(down).children[0].output
+            with pytest.raises(LookupError, match="read execution"):
+                found.of(down).children[0].of(down)
+            assert "left out" in repr(found.of(down).children[0])
+            assert (await app.handle(found.of(down).children[0].execution_id).execution()).status == "completed"

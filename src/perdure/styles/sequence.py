@@ -155,11 +155,14 @@ class Sequences(Declarer):
         f: TaskOf[E, F], g: TaskOf[F, G], h: TaskOf[G, H], i: TaskOf[H, J], j: TaskOf[J, K], /,
         **settings: Unpack[SequenceSettings],
     ) -> Task[P, K]: ...
-    # fmt: on
     @overload
     def sequence(
-        self, name: str, /, *steps: Task[..., object], **settings: Unpack[SequenceSettings]
-    ) -> Task[..., object]: ...
+        self, name: str, a: Task[P, object], b: Task[..., object], c: Task[..., object], d: Task[..., object],
+        e: Task[..., object], f: Task[..., object], g: Task[..., object], h: Task[..., object], i: Task[..., object],
+        j: Task[..., object], k: Task[..., object], /, *more: Task[..., object],
+        **settings: Unpack[SequenceSettings],
+    ) -> Task[P, object]: ...
+    # fmt: on
     def sequence(self, name: str, /, *steps: Any, **settings: Any) -> Any:
         """Declares a task that runs others one after the other: its arguments are the first one's, each output is the
         next one's single argument, its result is the last one's. Typed for up to ten.

@@ -31,7 +31,7 @@ from perdure.engine.waits import OpenWait
 from perdure.errors import ConfigurationError, Failure, InvalidInputError, PerdureError
 from perdure.model.records import Child, NewExecution
 from perdure.model.status import SETTLED, UNSUCCESSFUL, WaitKind
-from perdure.styles.tree.joined import Joined, SettledChild, Spawn, StoredTree, TreeResult, raw_of
+from perdure.styles.tree.joined import Joined, SettledChild, Spawn, StoredTree, TreeResult, nested, raw_of
 from perdure.styles.tree.plan import Plan, checked, recorded, waiting
 
 if TYPE_CHECKING:
@@ -145,6 +145,9 @@ class Grove:
             )
             for index, child in enumerate(children)
         )  # fmt: skip
+        trees = {name for name in {child.task_name for child in children} if self._is_tree(name)}
+        if trees:
+            told = tuple(nested(child) if child.task_name in trees else child for child in told)
         tree = StoredTree(raw_of(unwrap(bytes(plan.output).decode())), told)
         if self.tree.finalize is not None:
             task = cast("Task[..., Any]", self.verbs.host.directory.task(self.verbs.driver.claim.task_name))
@@ -154,6 +157,12 @@ class Grove:
 
     def _met(self, slot: str) -> Child | None:
         return standing(self.verbs, self.verbs.task_name, slot)
+
+    def _is_tree(self, name: str) -> bool:
+        """Whether a task's results are `TreeResult`s."""
+        task = self.verbs.host.directory.task(name)
+        hint = None if task is None else task.signature.result.hint
+        return TreeResult in (hint, get_origin(hint))
 
     def _check(self, met: list[Child | None]) -> None:
         failed = [(i, child) for i, child in enumerate(met) if child is not None and child.status in UNSUCCESSFUL]

@@ -21,6 +21,8 @@ from perdure.model.status import Status
 I_co = TypeVar("I_co", covariant=True)
 O_co = TypeVar("O_co", covariant=True)
 R = TypeVar("R")
+NESTED: Final = 50
+"""Of trees within trees without a finalizer, so many levels are kept in one result: each holds all that are below it."""
 NATURAL: Final = codec_for(object, "the output of a child")
 
 
@@ -34,7 +36,8 @@ class Spawn(Generic[O_co]):
 
 
 class SettledChild(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A child of a tree that settled. `failure` says why one did not complete."""
+    """A child of a tree that settled. `failure` says why one did not complete. `levels` tells how many trees deep its output
+    is, `left_out` that it stood too deep in a result to be told."""
 
     index: int
     task_name: str
@@ -42,14 +45,20 @@ class SettledChild(msgspec.Struct, frozen=True, omit_defaults=True):
     status: Status
     stored: msgspec.Raw | msgspec.UnsetType = msgspec.field(default=msgspec.UNSET, name="output")
     failure: Failure | None = None
+    levels: int = 0
+    left_out: bool = False
 
     def __repr__(self) -> str:
-        came_to = f"output={self.output!r}" if self.status == "completed" else f"failure={self.failure!r}"
+        came_to = f"failure={self.failure!r}" if self.status != "completed" else "left out" if self.left_out else (
+            f"output={self.output!r}"
+        )  # fmt: skip
         return f"SettledChild({self.index}, {self.task_name}, {self.execution_id}, {self.status}, {came_to})"
 
     @property
     def output(self) -> Any:
-        """What it came to, as it reads without its type; `None` where it did not complete. See `of`."""
+        """What it came to, as it reads without its type; `None` where it did not complete. See `of`. Raises `LookupError`
+        where it is left out."""
+        self._check_told()
         return None if isinstance(self.stored, msgspec.UnsetType) else loosely(self.stored)
 
     def of(self, task: Task[..., R]) -> R:
@@ -57,9 +66,17 @@ class SettledChild(msgspec.Struct, frozen=True, omit_defaults=True):
         it did not complete."""
         if not self.is_of(task):
             raise LookupError(f"child {self.index} ran task {self.task_name}, not {task.name}")
+        self._check_told()
         if isinstance(self.stored, msgspec.UnsetType):
             raise ending_error(self.status, self.execution_id, self.task_name, self.failure)
         return cast("R", task.signature.result.decode(text_of(self.stored)))
+
+    def _check_told(self) -> None:
+        if self.left_out:
+            raise LookupError(
+                f"the output of child {self.index} is left out: of trees without a finalizer {NESTED} levels are told; "
+                f"read execution {self.execution_id}"
+            )
 
     def is_of(self, task: Task[..., object]) -> bool:
         """Whether it ran that task, by its name or by one that it had before."""
@@ -139,9 +156,31 @@ class StoredTree(msgspec.Struct, omit_defaults=True):
         """As JSON text."""
         return _encode(self).decode()
 
+    @property
+    def levels(self) -> int:
+        """How many trees deep it is."""
+        return 1 + max((child.levels for child in self.children), default=0)
+
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(StoredTree).decode
+
+
+def nested(child: SettledChild) -> SettledChild:
+    """A child whose output is a `TreeResult`: with its levels, those that are too deep left out."""
+    if isinstance(child.stored, msgspec.UnsetType):
+        return child
+    return _within(msgspec.structs.replace(child, levels=_decode(child.stored).levels), NESTED)
+
+
+def _within(child: SettledChild, allowed: int) -> SettledChild:
+    if child.levels <= allowed or isinstance(child.stored, msgspec.UnsetType):
+        return child
+    if allowed == 0:
+        return msgspec.structs.replace(child, stored=msgspec.UNSET, levels=0, left_out=True)
+    tree = _decode(child.stored)
+    tree.children = tuple(_within(below, allowed - 1) for below in tree.children)
+    return msgspec.structs.replace(child, stored=raw_of(tree.text()), levels=tree.levels)
 
 
 class JoinedBackend(Backend):
