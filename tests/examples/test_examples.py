@@ -25,6 +25,7 @@ SAYS = {
         "read again hello swordfish",
     ],
     "fan_out.py": [r"totals \{'north': 1200, 'south': 11000\}", r"prices \[300, None, 400\]"],
+    "tree.py": ["milk: 7 words on 2 of 3 pages", "TEA: 8 WORDS ON 2 OF 2 PAGES"],
     "testing_example.py": [
         "passed test_a_month_passes_in_no_time",
         "passed test_no_answer_within_a_week",

@@ -97,6 +97,12 @@ def verdict(kind: FailureKind, name: str, message: str, cause: Failure | None = 
     return Verdict(Failure(kind, name, message, retryable=False, cause=None if cause is None else _shortened(cause)))
 
 
+def untraced(failure: Failure) -> Failure:
+    """A failure without tracebacks: they stand in the row of the execution that it ended."""
+    cause = None if failure.cause is None else untraced(failure.cause)
+    return replace(failure, traceback="", cause=cause)
+
+
 def _told(index: int, child: Child) -> str:
     failure = failure_of_child(child)
     kind = f"{failure.type}: " if failure.kind == "error" else ""

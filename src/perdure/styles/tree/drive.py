@@ -25,6 +25,7 @@ from perdure.engine.styling import (
     clipped,
     failure_of_child,
     run_function,
+    untraced,
     verdict,
 )
 from perdure.engine.waits import OpenWait
@@ -141,7 +142,7 @@ class Grove:
             SettledChild(
                 index, child.task_name, child.id, child.status,
                 msgspec.UNSET if child.result is None else raw_of(unwrap(child.result)),
-                None if child.result is not None else failure_of_child(child),
+                None if child.result is not None else untraced(failure_of_child(child)),
             )
             for index, child in enumerate(children)
         )  # fmt: skip
