@@ -102,7 +102,7 @@ async def test_a_step_that_fails(app: Perdure, runs: list[Any], always_replay: b
 async def test_a_step_that_times_out(app: Perdure) -> None:
     @app.task(timeout=1, retries=0)
     async def late(value: int) -> int:
-        await asyncio.sleep(3600)
+        await asyncio.Event().wait()
         return value
 
     task = app.sequence("timed", late, late)
@@ -195,7 +195,7 @@ async def test_cancel_while_a_step_runs(app: Perdure, runs: list[Any], always_re
     @app.task
     async def slow(ctx: Context, value: int) -> int:
         try:
-            await asyncio.sleep(3600)
+            await asyncio.Event().wait()
         except asyncio.CancelledError:
             runs.append(ctx.cancelled)
             raise

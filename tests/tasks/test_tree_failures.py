@@ -108,7 +108,7 @@ async def test_all_that_failed_are_listed(app: Perdure, runs: list[Any]) -> None
 
     @app.task(retries=0, timeout=1)
     async def late() -> None:
-        await asyncio.sleep(3600)
+        await asyncio.Event().wait()
 
     @app.parent_task
     async def parent() -> Spawn[None]:
@@ -188,7 +188,7 @@ async def test_collect_shows_every_child(app: Perdure, runs: list[Any], always_r
 
     @app.task(retries=0, timeout=0.1)
     async def late() -> None:
-        await asyncio.sleep(3600)
+        await asyncio.Event().wait()
 
     def count(joined: Joined[None, None]) -> tuple[int, int, list[str]]:
         with pytest.raises(ExecutionFailedError, match="bad is broken"):
@@ -275,7 +275,7 @@ async def test_a_finalizer_has_retries_of_its_own(app: Perdure, runs: list[Any])
 
     @app.task(retries=Retry.none(), timeout=1, name="strict")
     async def strict(joined: Joined[None, None]) -> int:
-        await asyncio.sleep(3600)
+        await asyncio.Event().wait()
         return 1
 
     @app.parent_task(finalize=strict)
@@ -346,7 +346,7 @@ async def test_cancel_while_children_run(app: Perdure, runs: list[Any], always_r
     @app.task
     async def child(ctx: Context) -> None:
         try:
-            await asyncio.sleep(3600)
+            await asyncio.Event().wait()
         except asyncio.CancelledError:
             stopped.append(ctx.parent or "")
             raise
@@ -383,7 +383,7 @@ async def test_cancel_while_the_body_computes_its_children(app: Perdure, runs: l
     @app.parent_task(name="async")
     async def asynchronous(ctx: Context) -> Spawn[None]:
         with contextlib.suppress(asyncio.CancelledError):
-            await asyncio.sleep(3600)
+            await asyncio.Event().wait()
         return Spawn(None, [good.task.call(1)])
 
     @app.parent_task(name="def")

@@ -26,6 +26,7 @@ from perdure import (
     TreeResult,
     current_context,
 )
+from perdure.codec import Compress
 from perdure.testing import TestApp
 
 REPLAYS = pytest.mark.parametrize("always_replay", [False, True])
@@ -579,3 +580,37 @@ async def test_trees_within_trees_are_told_so_deep_and_no_deeper(app: Perdure) -
                 found.of(down).children[0].of(down)
             assert "left out" in repr(found.of(down).children[0])
             assert (await app.handle(found.of(down).children[0].execution_id).execution()).status == "completed"
+
+
+@REPLAYS
+async def test_with_a_payload_codec(runs: list[Any], always_replay: bool) -> None:
+    """What is stored of inputs, outputs and results is wrapped, also what is stored of the `Spawn`."""
+    app = Perdure("memory://", codec=Compress(above=1))
+    a = greeter(app, "a", runs)
+
+    def combine(joined: Joined[str, str]) -> list[str]:
+        return [joined.input, joined.output, *joined.all(a)]
+
+    @app.parent_task(finalize=combine, max_parallel=1)
+    async def parent(name: str) -> Spawn[str]:
+        return Spawn("out" * 100, [a.call(name), a.call(name)])
+
+    @app.parent_task
+    async def plain(name: str) -> Spawn[str]:
+        return Spawn("out", [parent.call(name)])
+
+    steps = app.sequence("steps", plain, app.task(told))
+    name = "world" * 100
+    expected = [name, "out" * 100, *[f"Hello from task A, {name}!"] * 2]
+    async with TestApp(app, always_replay=always_replay) as t:
+        handle = await parent.enqueue(name)
+        assert await handle.result() == expected
+        row = t.faults.storage.get([handle.id])[0]
+        assert row is not None
+        assert "$codec" in (row.result or "")
+        assert all("$codec" in (entry.value or "") for entry in t.faults.storage.journal([handle.id])[0].entries)
+        assert await steps.run(name) == expected
+
+
+async def told(result: TreeResult[str]) -> list[str]:
+    return result.children[0].output

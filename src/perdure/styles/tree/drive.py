@@ -92,7 +92,8 @@ class Tree:
         verbs.keep(plan.entry(verbs))
         verbs.driver.mark_dirty()
         for index, spec in enumerate(islice(specs, self.parallel)):
-            enter(verbs, spec, plan.slot(index))
+            if grove.met(plan.slot(index)) is None:  # an operator had it forget the Spawn
+                enter(verbs, spec, plan.slot(index))
         return plan
 
 
@@ -106,7 +107,7 @@ class Grove:
         """The children in order, once all are settled. Raises `Verdict` at the first without success, unless they are
         collected."""
         while True:
-            met = [self._met(plan.slot(index)) for index in range(plan.count)]
+            met = [self.met(plan.slot(index)) for index in range(plan.count)]
             if not self.tree.collects:
                 self._check(met)
             left = [index for index, child in enumerate(met) if child is None]
@@ -121,14 +122,14 @@ class Grove:
 
     async def finalized(self, finalize: Task[..., Any], stored: StoredTree) -> Encoded:
         """The finalizer's result. Raises `Verdict` when it has none."""
-        child = self._met(FINALIZE)
+        child = self.met(FINALIZE)
         if child is None:
             spec = await self._finalizer(finalize, stored.text())
             await self.verbs.ready()
             child = enter(self.verbs, spec, FINALIZE, last=True)
         if child.status not in SETTLED:
             await self._settling("finalize", [child], any_of=False)
-            child = self._met(FINALIZE) or child
+            child = self.met(FINALIZE) or child
         if child.status == "completed":
             return Encoded(cast("str", child.result))
         failure = failure_of_child(child)
@@ -156,7 +157,8 @@ class Grove:
             tree.args = tuple(args)
         return tree
 
-    def _met(self, slot: str) -> Child | None:
+    def met(self, slot: str) -> Child | None:
+        """The child that stands in a place, unless it is to be replaced."""
         return standing(self.verbs, self.verbs.task_name, slot)
 
     def _is_tree(self, name: str) -> bool:
