@@ -20,6 +20,7 @@ from perdure.errors import ExecutionFailedError, Failure
 from perdure.model.policy import Retry
 from perdure.registry import Registry
 from perdure.storage.check import Effect
+from perdure.styles.tree.joined import Joined, Spawn
 from perdure.testing.simulation.programs import BROKEN, RETRIES, Node, Step
 
 SOON = Retry(max_retries=3, delay=0.05, factor=1.0, jitter=False)
@@ -62,12 +63,22 @@ class Bodies:
                 raise ValueError(f"{node.name} fails in attempt {ctx.attempt}")
             return parts
 
+        async def combine(joined: Joined[Step, str]) -> list[object]:
+            assert joined.output == joined.input.name
+            return [child.output if child.status == "completed" else BROKEN for child in joined.children]
+
+        @declare.parent_task(
+            finalize=combine, on_child_failure="collect", max_parallel=2, retries=SOON, max_crashes=1000
+        )
+        async def tree(step: Step) -> Spawn[str]:
+            return Spawn(step.name, [program.options(key=node.name).call(node) for node in step.nodes])
+
         @declare.task(max_crashes=3)
         async def poison() -> None:
             self._die()
             await asyncio.Event().wait()
 
-        self.work, self.tell, self.program, self.poison = work, tell, program, poison
+        self.work, self.tell, self.program, self.tree, self.poison = work, tell, program, tree, poison
 
     async def _work(self, name: str, tries: int) -> str:
         claim = _driver().claim
@@ -119,6 +130,8 @@ class Bodies:
 
     async def _below(self, ctx: Context, step: Step) -> object:
         """Steps that start other executions."""
+        if step.kind == "tree":
+            return await _outcome(await ctx.spawn(self.tree.options(key=step.name).call(step)))
         calls = [self.program.options(key=node.name).call(node) for node in step.nodes]
         if step.kind == "child":
             return await _outcome(await ctx.spawn(calls[0]))

@@ -14,9 +14,9 @@ import msgspec
 
 from perdure.testing.simulation.tape import Tape
 
-Kind = Literal["act", "again", "sleep", "signal", "late", "child", "spawn", "map", "gather", "enqueue"]
+Kind = Literal["act", "again", "sleep", "signal", "late", "child", "spawn", "map", "gather", "enqueue", "tree"]
 KINDS: Final[tuple[Kind, ...]] = (
-    "act", "again", "sleep", "signal", "late", "child", "spawn", "map", "gather", "enqueue",
+    "act", "again", "sleep", "signal", "late", "child", "spawn", "map", "gather", "enqueue", "tree",
 )  # fmt: skip
 
 
@@ -75,7 +75,7 @@ class Maker:
             return Step(kind, name, span=(0.01, 0.5, 3.0, 30.0)[self._tape.choose("program", 4)])
         if kind in ("child", "enqueue"):
             return Step(kind, name, nodes=(self._node(name, depth + 1),))
-        if kind in ("spawn", "map"):
+        if kind in ("spawn", "map", "tree"):
             size = 1 + self._tape.choose("program", 3)
             return Step(kind, name, nodes=tuple(self._node(f"{name}.{index}", depth + 1) for index in range(size)))
         if kind == "gather":
@@ -85,7 +85,7 @@ class Maker:
 
     def _fits(self, kind: Kind, depth: int, leaf: bool) -> bool:
         """Signals go to roots alone, whose ids are known; a branch of a gather makes no branches of its own."""
-        if kind in ("spawn", "map", "enqueue", "gather") and (leaf or self._room <= 0 or depth >= 2):
+        if kind in ("spawn", "map", "tree", "enqueue", "gather") and (leaf or self._room <= 0 or depth >= 2):
             return False
         if kind == "child" and (self._room <= 0 or depth >= 3):
             return False
