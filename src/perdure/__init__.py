@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from perdure.model.policy import Retry, Sizes
     from perdure.registry import Registry
     from perdure.styles.loop import Continue, Done, LoopResult
+    from perdure.styles.tree.joined import Joined, Spawn, TreeResult
 
 __all__ = [
     "Abort",
@@ -71,6 +72,7 @@ __all__ = [
     "IdempotencyConflictError",
     "InvalidInputError",
     "InvalidQueryError",
+    "Joined",
     "JournalDriftError",
     "LeaseLostError",
     "ListItem",
@@ -87,9 +89,11 @@ __all__ = [
     "RetryLater",
     "Signal",
     "Sizes",
+    "Spawn",
     "StorageError",
     "Task",
     "TaskNotFoundError",
+    "TreeResult",
     "current_context",
 ]
 
@@ -104,6 +108,7 @@ _ELSEWHERE: dict[str, str] = {
     "perdure.model.policy": "Retry Sizes",
     "perdure.registry": "Registry",
     "perdure.styles.loop": "Continue Done LoopResult",
+    "perdure.styles.tree.joined": "Joined Spawn TreeResult",
 }
 _found = {name: module for module, names in _ELSEWHERE.items() for name in names.split()}
 _HOME = dict.fromkeys(__all__, "perdure.errors") | _found

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import difflib
 import inspect
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from typing import Any, Concatenate, ParamSpec, TypeVar, Unpack, cast, overload
 
 from perdure.engine.blocking import BlockingContext
 from perdure.engine.context import Context
+from perdure.engine.declaring import Make
 from perdure.engine.options import (
     LIST,
     ActivitySettings,
@@ -31,6 +32,8 @@ from perdure.model.execution import ListItem
 from perdure.model.policy import Sizes
 from perdure.styles.lists import Lists, list_task
 from perdure.styles.loop import Loops
+from perdure.styles.sequence import Sequences
+from perdure.styles.tree.declaring import Trees
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -80,7 +83,7 @@ class ActivityDecorator:
         return self._declare(function)
 
 
-class Registry(Loops, Lists):
+class Registry(Trees, Sequences, Loops, Lists):
     """Tasks and activities declared apart from an app: `app.include(registry)` adds them. `prefix` stands before each
     name. Raises `ConfigurationError` for a bad or duplicate name when something is declared."""
 
@@ -140,17 +143,28 @@ class Registry(Loops, Lists):
         return ActivityDecorator(lambda function: self._declare_activity(function, settings))
 
     def _declare_task(
-        self, function: Callable[..., object], settings: dict[str, Any], drive: Drive | None = None,
+        self, function: Callable[..., object], settings: Mapping[str, Any], drive: Drive | None = None,
         returns: object = AS_HINTED,
     ) -> Task[..., Any]:  # fmt: skip
-        name = self._name("task", function, settings)
-        options = task_options(f"task {name}", **cast("TaskSettings", settings))
-        task: Task[..., Any] = Task(function, name, options, self, drive=drive, returns=returns)
-        self._claim_names(f"task {name}", name, *options.aliases)
-        for each in (name, *options.aliases):
-            self._tasks[each] = task
-        self._declared(name, options.aliases)
-        return task
+        return self._add_task(
+            function,
+            settings,
+            lambda name, options: [Task(function, name, options, self, drive=drive, returns=returns)],
+        )
+
+    def _add_task(self, function: Callable[..., object], settings: Mapping[str, Any], make: Make) -> Task[..., Any]:
+        """Declares what a style makes; see `Declarer`. Either all of its tasks are declared, or none."""
+        given = dict(settings)
+        name = self._name("task", function, given)
+        made = make(name, task_options(f"task {name}", **cast("TaskSettings", given)))
+        names = {each: task for task in made for each in (task.name, *task.settings.aliases)}
+        self._check_names((f"task {task.name}", each) for each, task in names.items())
+        self._names.update((each, f"task {task.name}") for each, task in names.items())
+        self._tasks.update(names)
+        for task in made:
+            self._renamed.update(dict.fromkeys(task.settings.aliases, task.name))
+        self._grew()
+        return made[0]
 
     def _declare(
         self, function: Callable[..., object], settings: dict[str, Any], drive: Drive, returns: object
@@ -187,13 +201,16 @@ class Registry(Loops, Lists):
         return checked_name(kind, f"{self.prefix}{name}" if isinstance(name, str) and name else name)
 
     def _claim_names(self, what: str, *names: str) -> None:
-        for registry in (self, *self._all_includers()):
-            for name in names:
+        self._check_names((what, name) for name in names)
+        self._names.update(dict.fromkeys(names, what))
+
+    def _check_names(self, names: Iterable[tuple[str, str]]) -> None:
+        registries = (self, *self._all_includers())
+        for what, name in names:
+            for registry in registries:
                 if name in registry._names:
                     taken = f"the name {name!r} is taken by {registry._names[name]}"
                     raise ConfigurationError(f"{what}: {taken}; give name='...'")
-        for name in names:
-            self._names[name] = what
 
     def _all_includers(self) -> Iterator[Registry]:
         for includer in self._includers:

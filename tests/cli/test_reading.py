@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
+
+import pytest
 
 from tests.cli.conftest import Cli, Reaching, Settled
 
@@ -66,11 +69,22 @@ def test_show_tells_a_completed_one(cli: Cli, settled: Settled) -> None:
     screen = cli("show", execution_id, "--tree").output
     assert "it completed" in screen
     assert '"0 1"' in screen
-    assert screen.count("── echo  ✓ completed") == 2
+    assert screen.count("── echo  ✓ completed  ") == 2
+    assert re.search(r"── echo  ✓ completed  \d+(\.\d)? m?s  ", screen)
     document = cli.json("show", execution_id, "--tree")
     assert document["result"] == "0 1"
     assert [child["status"] for child in document["tree"]] == ["completed"] * 2
+    assert all(child["seconds"] >= 0 for child in document["tree"])
     assert {entry["kind"] for entry in document["journal"]} == {"child"}
+
+
+def test_show_counts_what_it_does_not_draw(cli: Cli, settled: Settled, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("perdure.cli.show.WIDE", 1)
+    execution_id = cli.enqueue("family")
+    settled(execution_id)
+    screen = cli("show", execution_id, "--tree").output
+    assert screen.count("── echo") == 1
+    assert f"… 1 more: perdure list parent:{execution_id}" in screen
 
 
 def test_show_says_what_it_waits_for_and_signal_ends_it(cli: Cli, reaching: Reaching, settled: Settled) -> None:

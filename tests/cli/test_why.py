@@ -52,6 +52,10 @@ CASES: list[tuple[Execution[Any], list[WorkerInfo], str, str]] = [
         waiting(WaitInfo("children", "mail", None), children_total=5, children_settled=2), [],
         "it waits for children of mail (3 of 5 open)", "--tree",
     ),
+    (
+        waiting(WaitInfo("finalize", "mail.finalize", None), children_total=5, children_settled=4), [],
+        "it waits for its finalizer mail.finalize", "--tree",
+    ),
     (waiting(WaitInfo("external", "approve", None)), [], "it waits for external approve", ""),
     (
         waiting(*[WaitInfo("signal", name, None) for name in "abcde"]), [],

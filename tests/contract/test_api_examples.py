@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from perdure import Context, Perdure, Retry
+from perdure import Context, Joined, Perdure, Retry, Spawn
 from perdure.testing import TestApp, crash_everywhere
 
 BLOCK = re.compile(r"^## (?P<title>§\d+ .+?)\n+```python\n(?P<code>.*?)^```", re.MULTILINE | re.DOTALL)
@@ -72,6 +72,7 @@ def test_every_block_of_the_copy_has_a_test() -> None:
         "§1 An app is made from a URL",
         "§2 A task that calls an activity",
         "§2 Verbs inside an execution",
+        "§3 A parent task",
         "§4 A task list",
         "§10 Tests with virtual time, and with crashes everywhere",
     ]
@@ -85,7 +86,9 @@ def test_the_copy_is_that_of_the_contract() -> None:
     text = contract.read_text("utf-8")
     assert all(code in text for code in EXAMPLES.values())
     passages = re.split(r"^## ", text, flags=re.MULTILINE)
-    blocks = [passage.count("```python") for passage in passages if passage.startswith(("1. ", "2. ", "4. ", "10. "))]
+    blocks = [
+        passage.count("```python") for passage in passages if passage.startswith(("1. ", "2. ", "3. ", "4. ", "10. "))
+    ]
     assert sum(blocks) == len(EXAMPLES)
 
 
@@ -160,6 +163,48 @@ async def test_testing_with_crashes(app: Perdure) -> None:
     setting = {"app": app, "remind": remind, "TestApp": TestApp, "crash_everywhere": crash_everywhere}
     names = await run_block("§10 Tests with virtual time, and with crashes everywhere", setting)
     await names["test_checkout"]()
+
+
+@dataclass
+class Upload:
+    """What is uploaded."""
+
+    path: str
+
+
+@dataclass
+class Uploaded:
+    """What the body came to."""
+
+    size: int
+
+
+@dataclass
+class Summary:
+    """What the finalizer comes to."""
+
+    size: int
+    title: str
+    text: str
+
+
+@pytest.mark.parametrize("always_replay", [False, True])
+async def test_a_parent_task(app: Perdure, always_replay: bool) -> None:
+    @app.task
+    async def extract_title(path: str) -> str:
+        return f"title of {path}"
+
+    @app.task
+    async def summarize(path: str) -> str:
+        return f"about {path}"
+
+    names: dict[str, Any] = {
+        "app": app, "Context": Context, "Joined": Joined, "Spawn": Spawn, "Upload": Upload, "Uploaded": Uploaded,
+        "Summary": Summary, "extract_title": extract_title, "summarize": summarize,
+    }  # fmt: skip
+    task = (await run_block("§3 A parent task", names))["upload_file"]
+    async with TestApp(app, always_replay=always_replay):
+        assert await task.run(Upload("a.txt")) == Summary(100, "title of a.txt", "about a.txt")
 
 
 async def test_a_task_list() -> None:

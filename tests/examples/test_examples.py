@@ -31,6 +31,7 @@ SAYS = {
         "1 mail completed to ada, user 3, with a token",
         "2 letter failed no postal address",
     ],
+    "tree.py": ["milk: 7 words on 2 of 3 pages", "TEA: 8 WORDS ON 2 OF 2 PAGES"],
     "testing_example.py": [
         "passed test_a_month_passes_in_no_time",
         "passed test_no_answer_within_a_week",

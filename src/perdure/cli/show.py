@@ -22,7 +22,8 @@ from perdure.engine.options import LIST
 from perdure.errors import Failure
 from perdure.model.execution import Execution, JournalEntry, ListItem, WorkerInfo
 
-Branch = tuple[Execution[Any], list["Branch"]]
+Branch = tuple[Execution[Any], list["Branch"], int]
+"""An execution, those below it, and how many more there are that are not drawn."""
 
 
 class Shown(NamedTuple):
@@ -78,9 +79,10 @@ def show(where: Where, id: str, tree: bool, journal: bool, limit: int, traceback
 
 async def _branch(app: Perdure, execution: Execution[Any], depth: int = 0) -> Branch:
     if not execution.children_total or depth >= DEEP:
-        return execution, []
+        return execution, [], execution.children_total
     children = await app.handle(execution.id).children()
-    return execution, [await _branch(app, child, depth + 1) for child in children[:WIDE]]
+    below = [await _branch(app, child, depth + 1) for child in children[:WIDE]]
+    return execution, below, len(children) - len(below)
 
 
 def _print_document(
@@ -98,11 +100,11 @@ def _print_document(
 
 
 def _tree_shape(branch: Branch) -> dict[str, Any]:
-    execution, children = branch
+    execution, children, more = branch
     return {
         "id": execution.id, "task_name": execution.task_name, "status": execution.status,
-        "children": [_tree_shape(child) for child in children],
-    }  # fmt: skip
+        "seconds": _took(execution), "children": [_tree_shape(child) for child in children],
+    } | ({"more": more} if more else {})  # fmt: skip
 
 
 # --- for people
@@ -228,16 +230,29 @@ def _drawn(branch: Branch) -> Tree:
     """The tree of executions."""
     top = Tree(_label(branch[0], whole=True))
 
-    def grow(below: Tree, children: list[Branch]) -> None:
-        for child, others in children:
-            grow(below.add(_label(child)), others)
+    def grow(tree: Tree, branch: Branch) -> None:
+        _, children, more = branch
+        for child in children:
+            grow(tree.add(_label(child[0])), child)
+        if more:
+            tree.add(styled(f"… {more} more: perdure list parent:{branch[0].id}", "dim"))
 
-    grow(top, branch[1])
+    grow(top, branch)
     return top
+
+
+def _took(execution: Execution[Any]) -> float | None:
+    """Seconds from its start until it settled, or until now; `None` before its start."""
+    if execution.started_at is None:
+        return None
+    return ((execution.finished_at or present()) - execution.started_at).total_seconds()
 
 
 def _label(execution: Execution[Any], whole: bool = False) -> Text:
     words = remark(execution)
     said = Text.assemble(styled(execution.task_name, "bold"), "  ", status_text(execution.status))
+    took = _took(execution)
+    if took is not None:
+        said.append(f"  {span(max(took, 0.0))}")
     said.append(f"  {safe_text(execution.id)}", "dim")
     return said if whole or not words else said.append(f"  {safe_text(words)}", "dim")

@@ -64,7 +64,7 @@ def _running(execution: Execution[Any], workers: Sequence[WorkerInfo], now: date
 def _waiting(execution: Execution[Any], now: datetime) -> Why:
     said = [_wait(execution, wait, now) for wait in execution.waits]
     signal = next((wait.name for wait in execution.waits if wait.kind == "signal"), None)
-    children = any(wait.kind == "children" for wait in execution.waits)
+    children = any(wait.kind in ("children", "finalize") for wait in execution.waits)
     following = f"perdure show {execution.id} --tree" if children else ""
     if signal is not None:
         following = f"perdure signal {execution.id} {signal} JSON"
@@ -81,6 +81,8 @@ def _wait(execution: Execution[Any], wait: WaitInfo, now: datetime) -> str:
     if wait.kind == "children":
         still = execution.children_total - execution.children_settled
         return f"waits for children of {wait.name or 'its own'} ({still} of {execution.children_total} open)"
+    if wait.kind == "finalize":
+        return f"waits for its finalizer {wait.name}"
     return f"waits for {wait.kind} {wait.name} {until}".rstrip()
 
 

@@ -150,6 +150,10 @@ class Client:
             raise ExecutionNotFoundError(f"there is no execution {execution_id!r}")
         return row
 
+    async def rows(self, execution_ids: Sequence[str]) -> list[Row | None]:
+        """Stored rows by id."""
+        return await self.store.read(lambda storage: storage.get(execution_ids))
+
     async def execution(self, handle: Handle[R]) -> Execution[R]:
         """The snapshot now."""
         return self._snapshot(await self.row(handle.id))

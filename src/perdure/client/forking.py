@@ -73,7 +73,8 @@ def copied(view: JournalView, upto: str, execution_id: str) -> tuple[Entry, ...]
     for index, entry in enumerate(kept):
         if upto in (entry.key, entry.name):
             return tuple(kept[:index])
-    others = [entry for entry in view.entries if entry.scope != MEMO] + [_entry(child) for child in view.children]
+    children = [_entry(child, place) for place, child in enumerate(view.children)]
+    others = [entry for entry in view.entries if entry.scope != MEMO] + children
     cut = min((_begun(entry) for entry in others if upto in (entry.key, entry.name)), default=None)
     if cut is None:
         names = dict.fromkeys(entry.name for entry in sorted([*kept, *others], key=_begun) if entry.name)
@@ -90,15 +91,17 @@ def _kept(view: JournalView) -> Iterator[Entry]:
         if entry.scope == MEMO:
             yield msgspec.structs.replace(entry, token=COPIED)
     latest = {child.slot: child for child in sorted(view.children, key=lambda child: child.generation)}
-    for child in latest.values():
-        if child.status == "completed" and not child.stale:
-            yield _entry(child)
+    for place, child in enumerate(view.children):
+        if child.status == "completed" and not child.stale and latest[child.slot] is child:
+            yield _entry(child, place)
 
 
-def _entry(child: Child) -> Entry:
-    """A child as an entry of its parent's copy, which is not its parent."""
-    return Entry(child.slot, MEMO, 0, "child", child.task_name, child.result, None, None, child.created_at)
+def _entry(child: Child, place: int) -> Entry:
+    """A child as an entry of its parent's copy, which is not its parent. `place` is its own among the children, which
+    come in the order of their start."""
+    return Entry(child.slot, MEMO, place, "child", child.task_name, child.result, None, None, child.created_at)
 
 
-def _begun(entry: Entry) -> tuple[int, int]:
-    return entry.started_at or entry.recorded_at, entry.position
+def _begun(entry: Entry) -> tuple[int, bool, int]:
+    """Of one moment, what was recorded comes before the children that were started by it."""
+    return entry.started_at or entry.recorded_at, entry.kind == "child", entry.position

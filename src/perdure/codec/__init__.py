@@ -12,6 +12,7 @@ an exception class of a loaded module (`failures`). There is no pickle. The code
 input and output.
 """
 
+from perdure.codec.backends import Backend
 from perdure.codec.canonical import argument_digest, canonical, digest, same_canonical
 from perdure.codec.encrypt import Encrypt
 from perdure.codec.failures import carried, decode_failure, encode_failure, exception_of, failure_of, place_of
@@ -22,6 +23,7 @@ from perdure.codec.transforms import Chain, Compress
 from perdure.codec.typed import TypeCodec, codec_for
 
 __all__ = [
+    "Backend",
     "Chain",
     "Compress",
     "DecodeError",

@@ -149,12 +149,21 @@ def backend_for(hint: object) -> Backend:
     hint = unwrapped(hint)
     if is_untyped(hint):
         return Natural()
+    if (made := _own_backend(hint)) is not None:
+        return made
     parts = mentioned(hint)
     if reason := refusal(parts):
         raise Misfit(reason)
     if not mentions_pydantic(parts):
         return _first_that_works(hint, (Natural, Typed, Modelled) if is_shape(hint) else (Typed, Modelled))
     return _first_that_works(hint, (Modelled,) if constrained_by_pydantic(parts) else (Modelled, Typed))
+
+
+def _own_backend(hint: object) -> Backend | None:
+    """Of a class that says itself how it is stored, by a class method `__perdure_backend__` of its type arguments."""
+    make = getattr(get_origin(hint) or hint, "__perdure_backend__", None)
+    made = make(get_args(hint)) if callable(make) else None
+    return made if isinstance(made, Backend) else None
 
 
 def _first_that_works(hint: object, kinds: Iterable[type[Natural | Typed | Modelled]]) -> Backend:

@@ -32,6 +32,7 @@ from perdure.model.policy import Retry
 from perdure.model.status import Status
 
 if TYPE_CHECKING:
+    from perdure.engine.driver import Driver
     from perdure.engine.verbs import Verbs
 
 T = TypeVar("T")
@@ -109,6 +110,12 @@ class BodyPortal:
             answer.set_exception(error)
         else:
             answer.set_result(task.result())
+
+
+def body_portal(driver: Driver) -> BodyPortal:
+    """How the thread of a `def` body calls its verbs, until its pass is over."""
+    return BodyPortal(driver.loop, driver.calls, lambda: driver.unwinding or driver.timed_out is not None or (
+        driver.cancel_reason is not None))  # fmt: skip
 
 
 class BlockingHandle(Generic[R_co]):

@@ -6,14 +6,13 @@ context, bridge and running time. It must never know what becomes of how the fun
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Mapping
 from functools import partial
 from typing import Any, cast
 
 from perdure.engine.activity import timeout_of
-from perdure.engine.blocking import BlockingContext, BodyPortal
+from perdure.engine.blocking import BlockingContext, body_portal
 from perdure.engine.context import Context
 from perdure.engine.driver import Driver
 from perdure.engine.durable import Durable
@@ -27,18 +26,12 @@ from perdure.model.policy import Retry
 from perdure.model.records import Claim
 
 
-def scope_of(verbs: Verbs, branch: Branch, blocking: bool, loop: asyncio.AbstractEventLoop) -> Scope:
+def scope_of(verbs: Verbs, branch: Branch, blocking: bool) -> Scope:
     """Where a function is to run: an `async def`, or if `blocking` a `def` in a thread."""
     driver = verbs.driver
-    bridge = _bridge(driver, loop) if blocking else None
+    bridge = body_portal(driver) if blocking else None
     face = Context(verbs) if bridge is None else BlockingContext(verbs, bridge)
     return Scope(driver, branch, face, Durable(verbs), None, bridge)
-
-
-def _bridge(driver: Driver, loop: asyncio.AbstractEventLoop) -> BodyPortal:
-    """How the thread of a `def` body calls its verbs, until its pass is over."""
-    return BodyPortal(loop, driver.calls, lambda: driver.unwinding or driver.timed_out is not None or (
-        driver.cancel_reason is not None))  # fmt: skip
 
 
 async def run_function(

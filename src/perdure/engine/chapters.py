@@ -68,7 +68,7 @@ async def run(
     verbs.shared.enter(chapter.prefix)
     driver.chapter, driver.blocking = chapter, not task.is_async
     driver.set_timeout(timeout)
-    scope = driver.scope = scope_of(inside, chapter.branch(), driver.blocking, asyncio.get_running_loop())
+    scope = driver.scope = scope_of(inside, chapter.branch(), driver.blocking)
     current.set(scope)
     try:
         if before is not None:

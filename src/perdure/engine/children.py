@@ -10,6 +10,8 @@ import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, cast
 
+import msgspec
+
 from perdure.codec import DecodeError, decode_failure, place_of
 from perdure.engine.journal import Branch
 from perdure.engine.scope import current
@@ -35,6 +37,8 @@ if TYPE_CHECKING:
     from perdure.engine.task import Call, Task
     from perdure.engine.verbs import Verbs
 
+PATH = 8
+"""So many tasks of the way to an execution that is too deep are named."""
 ENDINGS: dict[str, type[ExecutionError]] = {
     "failed": ExecutionFailedError,
     "timed_out": ExecutionTimedOutError,
@@ -60,6 +64,7 @@ async def spawn(verbs: Verbs, call: Call[Any], slot: str) -> Child:
     child = met_child(verbs, call, slot)
     if child is None:
         checked = await prepared(verbs, call)
+        await check_depth(verbs, call.task.name)
         child = met_child(verbs, call, slot) or start_child(verbs, checked, slot)  # another branch was quicker
         await driver.flushed()
     return driver.ledger.child(slot) or child
@@ -83,13 +88,18 @@ async def prepared(verbs: Verbs, call: Call[Any]) -> Call[Any]:
 
 def met_child(verbs: Verbs, call: Call[Any], slot: str) -> Child | None:
     """The child that stands in a slot already, unless this attempt has to replace it."""
+    return standing(verbs, f"task {call.task.name}", slot)
+
+
+def standing(verbs: Verbs, what: str, slot: str) -> Child | None:
+    """As `met_child`, whoever it is; `what` names the asker where something else stands there."""
     driver = verbs.driver
     if driver.ledger.memos.get(slot) is not None:
         forked = driver.ledger.memos[slot]
         if forked.kind != "child":
-            raise verbs.drifted(f"task {call.task.name} meets key {slot!r}, which a {forked.kind} recorded")
+            raise verbs.drifted(f"{what} meets key {slot!r}, which a {forked.kind} recorded")
         verbs.met(slot)
-        return Child(slot, slot, 0, call.task.name, "completed", False, forked.value, None, forked.recorded_at)
+        return Child(slot, slot, 0, forked.name, "completed", False, forked.value, None, forked.recorded_at)
     known = driver.ledger.child(slot)
     if known is None or known.stale:
         verbs.missed()
@@ -100,29 +110,54 @@ def met_child(verbs: Verbs, call: Call[Any], slot: str) -> Child | None:
 
 def start_child(verbs: Verbs, call: Call[Any], slot: str) -> Child:
     """Adds a new child to the next transition; it is not durable yet."""
-    driver, host = verbs.driver, verbs.host
+    return enter(verbs, spec_of(verbs, call), slot)
+
+
+def spec_of(verbs: Verbs, call: Call[Any], *, measured: bool = True) -> NewExecution:
+    """What is to be stored of a checked call that becomes a child, but for its place. Raises `PayloadTooLargeError` (unless
+    it is not to be `measured`), `ConfigurationError`."""
     if call.options.id is not None or call.options.idempotency_key is not None:
         raise ConfigurationError(
             f"a child has no id or idempotency key of its own; use {call.task.name}.options(key=...)"
         )
+    host = verbs.host
+    return specify(
+        call, "", host.clock.now(), host.sizes, host.payloads, trace=verbs.driver.claim.trace, measured=measured
+    )
+
+
+async def check_depth(verbs: Verbs, name: str) -> None:
+    """Raises `GiveUp` where a child of task `name` would be deeper than may be; the message tells the way there."""
+    claim, sizes = verbs.driver.claim, verbs.host.sizes
+    if claim.depth < sizes.depth:
+        return
+    path, above = [name, claim.task_name], claim.parent_id
+    while above is not None and len(path) < PATH:
+        row = (await verbs.outside(lambda above=above: verbs.host.client.rows([above])))[0]
+        above = None if row is None else row.parent_id
+        path += [] if row is None else [row.task_name]
+    began = "… > " if above is not None else ""
+    raise GiveUp(
+        f"{verbs.task_name} is {claim.depth} executions deep, the limit of Sizes(depth=...), below {claim.root_id}: "
+        f"{began}{' > '.join(reversed(path))}"
+    )
+
+
+def enter(verbs: Verbs, spec: NewExecution, slot: str, *, last: bool = False) -> Child:
+    """Gives a new child its place, in the next transition. The `last` one, which combines the others, is not counted."""
+    driver, host, claim = verbs.driver, verbs.host, verbs.driver.claim
     known = driver.ledger.child(slot)
     generation = 0 if known is None else known.generation + 1
-    if len(driver.ledger.children) >= host.sizes.children:
+    if known is None and not last and len(driver.ledger.children) >= host.sizes.children:
         raise PayloadTooLargeError(f"{verbs.task_name} has {host.sizes.children} children; see Sizes(children=...)")
-    if driver.claim.depth >= host.sizes.depth:
-        raise GiveUp(
-            f"{verbs.task_name} is {driver.claim.depth} executions deep, the limit of Sizes(depth=...): "
-            f"{verbs.task_name} (root {driver.claim.root_id}) keeps starting {call.task.name}"
-        )
-    child_id = derived(driver.claim.id, f"{slot}~{generation}" if generation else slot)
-    spec = specify(
-        call, child_id, host.clock.now(), host.sizes, host.payloads,
-        parent=(driver.claim.id, slot, generation, driver.claim.root_id, driver.claim.depth + 1),
-        trace=driver.claim.trace,
+    child_id = derived(claim.id, f"{slot}~{generation}" if generation else slot)
+    placed = msgspec.structs.replace(
+        spec, id=child_id, parent_id=claim.id, slot=slot, slot_generation=generation, root_id=claim.root_id,
+        depth=claim.depth + 1,
     )  # fmt: skip
-    child = Child(child_id, slot, generation, call.task.name, "pending", False, None, None, host.clock.now())
+    child = Child(child_id, slot, generation, spec.task_name, "pending", False, None, None, host.clock.now())
     driver.ledger.meet(child)
-    driver.outbox.spawns.append(spec)
+    driver.outbox.spawns.append(placed)
     driver.mark_dirty()
     return child
 

@@ -16,7 +16,7 @@ import msgspec
 
 from perdure.errors import JournalDriftError
 from perdure.model.records import MEMO, Child, Entry, EntryKind, JournalView, Received
-from perdure.model.status import SETTLED
+from perdure.model.status import SETTLED, UNSUCCESSFUL
 
 STARTED: Final = "started "
 """Scope of the mark that an at-most-once activity began in an attempt: this and the attempt."""
@@ -192,6 +192,11 @@ class Ledger:
         """A child of this execution by its id."""
         slot = self.child_ids.get(execution_id)
         return None if slot is None else self.children.get(slot)
+
+    @property
+    def children_failed(self) -> int:
+        """How many children settled without success, stale ones aside."""
+        return sum(child.status in UNSUCCESSFUL and not child.stale for child in self.children.values())
 
     def next_signal(self, name: str) -> Received | None:
         """The first signal of a name that nobody has taken."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
 from perdure.codec import carried, failure_of
 from perdure.engine.activity import plan_activity
-from perdure.engine.children import child_result, met_child, prepared, slot_of, spawn, start_child
+from perdure.engine.children import check_depth, child_result, met_child, prepared, slot_of, spawn, start_child
 from perdure.engine.scope import current
 from perdure.engine.task import Activity, Call, Task
 from perdure.engine.waits import OpenWait
@@ -152,6 +152,7 @@ async def _map_children(verbs: Verbs, task: Task[..., Any], items: Sequence[Any]
     for index, (call, slot) in enumerate(zip(calls, slots, strict=True)):
         if met_child(verbs, call, slot) is None:
             calls[index] = await prepared(verbs, call)
+            await check_depth(verbs, call.task.name)
     children = [
         met_child(verbs, call, slot) or start_child(verbs, call, slot) for call, slot in zip(calls, slots, strict=True)
     ]

@@ -15,7 +15,7 @@ from perdure.codec import Payloads
 from perdure.ids import Ids
 from perdure.model.execution import Event, Execution, JournalEntry, ListItem
 from perdure.model.policy import Retry, Sizes
-from perdure.model.records import Committed, Conflict, Enqueued, NewExecution, Outcome, Transition
+from perdure.model.records import Committed, Conflict, Enqueued, NewExecution, Outcome, Row, Transition
 
 if TYPE_CHECKING:
     from perdure.engine.driver import Driver
@@ -91,6 +91,14 @@ class BodyTransport(Transport, Protocol):
         ...
 
 
+class Reader(Transport, Protocol):
+    """A client that also reads what is stored, as it is stored."""
+
+    async def rows(self, execution_ids: Sequence[str]) -> list[Row | None]:
+        """Executions by id."""
+        ...
+
+
 class Owner(Protocol):
     """Where a task was declared: an app, or a registry that an app includes."""
 
@@ -151,7 +159,7 @@ class Host(Protocol):
         ...
 
     @property
-    def client(self) -> Transport:
+    def client(self) -> Reader:
         """The client for what is not part of the journal."""
         ...
 

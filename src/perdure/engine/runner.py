@@ -22,6 +22,7 @@ from perdure.engine.decide import Ended, after_failure, drift_pause, settled
 from perdure.engine.driver import Driver
 from perdure.engine.ports import Host
 from perdure.engine.scope import Scope, current, make_task
+from perdure.engine.styling import Encoded, Verdict
 from perdure.engine.task import Task
 from perdure.engine.verbs import Pass, Verbs
 from perdure.errors import (
@@ -48,7 +49,7 @@ def begin(host: Host, claim: Claim, view: JournalView, context: contextvars.Cont
     verbs = Verbs(shared)
     driver.blocking = task is not None and not task.is_async and task.drive is None
     loop = asyncio.get_running_loop()
-    scope = driver.scope = scope_of(verbs, shared.root, driver.blocking, loop)
+    scope = driver.scope = scope_of(verbs, shared.root, driver.blocking)
     context.run(current.set, scope)
     coroutine = _body(verbs, task, scope, view)
     driver.start(make_task(loop, coroutine, context, claim.id))
@@ -150,6 +151,10 @@ def _conclude(task: Task[..., Any] | None, driver: Driver, root: asyncio.Task[An
     error = root.exception()
     if isinstance(error, JournalDriftError):
         return _drifted(driver, error)
+    if isinstance(error, Verdict):
+        outcome = settled(error.failure)
+        _log(driver, error.failure, outcome)
+        return outcome
     if error is not None:
         return _after(task, driver, error)
     value = root.result()
@@ -159,18 +164,22 @@ def _conclude(task: Task[..., Any] | None, driver: Driver, root: asyncio.Task[An
 
 
 def _completed(task: Task[..., Any], driver: Driver, value: object) -> Outcome:
-    try:
-        text = task.signature.result.encode(value)
-    except NotSerializableError as error:
-        return _after(task, driver, error)
-    limit = driver.host.sizes.result
-    if task.sized and len(text) * 4 > limit and len(text.encode()) > limit:
-        message = f"the result of task {task.name} has over {limit} bytes; see Sizes(result=...)"
-        return settled(Failure("too_large", "PayloadTooLargeError", message, retryable=False))
+    if isinstance(value, Encoded):
+        stored = value.text
+    else:
+        try:
+            text = task.signature.result.encode(value)
+        except NotSerializableError as error:
+            return _after(task, driver, error)
+        limit = driver.host.sizes.result
+        if task.sized and len(text) * 4 > limit and len(text.encode()) > limit:
+            message = f"the result of task {task.name} has over {limit} bytes; see Sizes(result=...)"
+            return settled(Failure("too_large", "PayloadTooLargeError", message, retryable=False))
+        stored = driver.host.payloads.wrap(text)
     if logger.isEnabledFor(logging.INFO):
         claim = driver.claim
         logger.info("task %s (%s) completed", claim.task_name, claim.id, extra=_extra(driver))
-    return Completed(driver.host.payloads.wrap(text))
+    return Completed(stored)
 
 
 def _after(task: Task[..., Any] | None, driver: Driver, error: BaseException) -> Outcome:

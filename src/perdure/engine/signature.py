@@ -41,11 +41,12 @@ CONTEXT_WORDS: Final = frozenset({"ctx", "context"})
 
 Arguments = dict[str, object]
 _raw_object = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_raw_list = msgspec.json.Decoder(list[msgspec.Raw])
 
 
 class Signature:
     """The parameters and result of one function. `what` names it in errors, as in `task embed`; `returns` is the hint of
-    the result where it is not what the function itself returns.
+    the result where it is not what the function itself returns, or a `FromHint` that makes it.
 
     Raises `NotSerializableError` where a hint cannot be stored.
     """
@@ -131,6 +132,24 @@ class Signature:
             elif name in self._defaults:
                 arguments[name] = self._defaults[name]
         return arguments
+
+    def raw(self, text: str) -> tuple[list[msgspec.Raw], dict[str, msgspec.Raw]]:
+        """What `encode` wrote as positional and keyword arguments, each still in its stored form."""
+        stored, args = _raw_object.decode(text), list[msgspec.Raw]()
+        kwargs: dict[str, msgspec.Raw] = {}
+        for parameter in self._parameters:
+            part = stored.get(parameter.name)
+            if part is None:
+                continue
+            if parameter.kind is VAR_POSITIONAL:
+                args += _raw_list.decode(part)
+            elif parameter.kind is VAR_KEYWORD:
+                kwargs |= _raw_object.decode(part)
+            elif parameter.kind is KEYWORD_ONLY:
+                kwargs[parameter.name] = part
+            else:
+                args.append(part)
+        return args, kwargs
 
     def spread(self, arguments: Arguments) -> tuple[list[object], dict[str, object]]:
         """Arguments by name as positional and keyword arguments. Raises `InvalidInputError` when one is missing."""

@@ -11,9 +11,6 @@ from perdure.errors import ConfigurationError, PayloadTooLargeError
 from perdure.model.policy import Sizes
 from perdure.model.records import NewExecution
 
-Parent = tuple[str, str, int, str, int]
-"""Parent's id, slot, generation, root's id, depth of the child."""
-
 
 def specify(
     call: Call[Any],
@@ -22,22 +19,22 @@ def specify(
     sizes: Sizes,
     payloads: Payloads,
     *,
-    parent: Parent | None = None,
     trace: str | None = None,
     resent: bool = False,
+    measured: bool = True,
 ) -> NewExecution:
     """The record of an execution for a call whose arguments are checked already.
 
     The input's digest is stored where somebody may ask for the same id or key with other input: the caller gave one, or
-    a replay makes the same id (`resent`). Raises `PayloadTooLargeError`, `InvalidInputError`.
+    a replay makes the same id (`resent`). The size of an input that the engine made itself is not `measured`. Raises
+    `PayloadTooLargeError`, `InvalidInputError`.
     """
     task, settings, options = call.task, call.task.settings, call.options
     text = task.signature.encode(call.arguments)
-    if task.sized:
+    if measured and task.sized:
         checked_input(task.name, text, sizes)
     if options.connection is not None:
         raise ConfigurationError(f"task {task.name}: this app's storage takes no connection of the caller")
-    parent_id, slot, generation, root_id, depth = parent or (None, None, 0, "", 0)
     compared = resent or options.id is not None or options.idempotency_key is not None
     deadline = settings.deadline if options.deadline is None else options.deadline
     return NewExecution(
@@ -56,11 +53,6 @@ def specify(
         version=settings.version,
         tags=json.dumps(dict(options.tags), ensure_ascii=False) if options.tags else None,
         trace=trace,
-        parent_id=parent_id,
-        slot=slot,
-        slot_generation=generation,
-        root_id=root_id,
-        depth=depth,
         max_crashes=settings.max_crashes,
         retention=None if settings.retention is None else round(settings.retention * 1000),
     )

@@ -18,9 +18,9 @@ REST = 50
 
 class OpenWait:
     """One branch waiting. `probe(ledger, now)` answers the wait or `None`; `children` are the ids of the children it
-    waits for, all of them."""
+    waits for: all of them, with `any_of` the next one that settles, with `failing` also the first without success."""
 
-    __slots__ = ("children", "due_at", "future", "key", "kind", "name", "probe", "task")
+    __slots__ = ("any_of", "children", "due_at", "failing", "future", "key", "kind", "name", "probe", "task")
 
     def __init__(
         self,
@@ -30,10 +30,14 @@ class OpenWait:
         probe: Callable[[Ledger, int], Any],
         due_at: int | None = None,
         children: tuple[str, ...] = (),
+        *,
+        any_of: bool = False,
+        failing: bool = False,
     ) -> None:
         self.key, self.name, self.probe = key, name, probe
         self.kind: WaitKind = kind
         self.due_at, self.children = due_at, children
+        self.any_of, self.failing = any_of, failing
         self.future: asyncio.Future[Any]
         self.task: asyncio.Task[Any] | None = None
 
@@ -122,16 +126,19 @@ def suspension(waits: OpenWaits, ledger: Ledger, now: int, pass_length: int) -> 
     """What the execution waits for as a whole: any of its waits wakes it, all at once sooner (R7)."""
     names = sorted({wait.name for wait in waits if wait.kind == "signal"})
     dues = [wait.due_at for wait in waits if wait.due_at is not None]
-    joins = [_open(wait, ledger) for wait in waits if wait.kind == "children"]
+    joined = [wait for wait in waits if wait.children]
+    joins = [_open(wait, ledger) for wait in joined]
+    hasty = any(wait.any_of for wait in joined)
     known = ledger.children_settled
     return Suspended(
         waits=tuple(wait.shown for wait in waits),
         due_at=min(dues, default=None),
         signals=tuple(names),
         taken=tuple(ledger.taken[name] for name in names),
-        wake_any=known + min(joins) if joins else None,
+        wake_any=known + (1 if hasty else min(joins)) if joins else None,
         wake_all=known + sum(joins) if joins else None,
-        rest_until=now + max(REST, 2 * pass_length) if len(joins) > 1 else now,
+        wake_failed=ledger.children_failed if any(wait.failing for wait in joined) else None,
+        rest_until=now + max(REST, 2 * pass_length) if hasty or len(joins) > 1 else now,
     )
 
 

@@ -86,7 +86,7 @@ class JournalView(msgspec.Struct, frozen=True):
     children_settled: int = 0
 
 
-class NewExecution(msgspec.Struct, frozen=True):
+class NewExecution(msgspec.Struct, frozen=True, omit_defaults=True):
     """An execution to be stored. `due_at` `None` means at once. With `worker_id` it is inserted already leased to that
     worker (token 1, status running). `entries` are copied in (a fork). `input_digest` is compared when an id or
     idempotency key is met again."""
@@ -252,8 +252,9 @@ class Suspended(msgspec.Struct, frozen=True, tag=True):
 
     The execution falls due at the earliest of: `due_at` (timers); a signal of one of the names in `signals`, of which it
     has taken `taken[i]` so far, standing ready; its counter of settled children reaching `wake_all` (at once) or
-    `wake_any` (not before `rest_until`: the coalescing of rule R7). Counters are absolute: what the pass knew, plus what
-    it still waits for. The condition is checked again inside the commit (R8).
+    `wake_any` (not before `rest_until`: the coalescing of rule R7); more than `wake_failed` children, stale ones aside,
+    having settled without success (at once). Counters are absolute: what the pass knew, plus what it still waits for.
+    The condition is checked again inside the commit (R8).
     """
 
     waits: tuple[Wait, ...]
@@ -262,6 +263,7 @@ class Suspended(msgspec.Struct, frozen=True, tag=True):
     taken: tuple[int, ...] = ()
     wake_any: int | None = None
     wake_all: int | None = None
+    wake_failed: int | None = None
     rest_until: int = 0
 
 

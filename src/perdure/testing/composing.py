@@ -25,7 +25,7 @@ from perdure.model.records import (
     Transition,
     Wait,
 )
-from perdure.model.status import SETTLED
+from perdure.model.status import SETTLED, UNSUCCESSFUL
 from perdure.storage import Storage
 from perdure.storage.opening import open_storage
 from perdure.testing import wishes
@@ -139,13 +139,15 @@ class Composer:
         due_at = self.now + wish.delay if timed else None
         waits = [Wait("signal", name) for name in names] + [Wait("children")] * bool(join)
         known = view.children_settled
+        failed = sum(child.status in UNSUCCESSFUL and not child.stale for child in view.children)
         return Suspended(
             waits=(*waits, Wait("timer", "", due_at)) if timed else tuple(waits),
             due_at=due_at,
             signals=names,
             taken=tuple(_taken((*view.entries, *entries), name) for name in names),
             wake_any=known + 1 if join in ("any", "both") else None,
-            wake_all=known + open_children if join in ("all", "both") else None,
+            wake_all=known + open_children if join in ("all", "both", "failed") else None,
+            wake_failed=failed if join == "failed" else None,
             rest_until=self.now + wish.rest,
         )
 

@@ -72,7 +72,7 @@ class OutcomeWish(msgspec.Struct, frozen=True):
     delay: int
     timer: bool
     signals: frozenset[str]
-    join: Literal["", "any", "all", "both"]
+    join: Literal["", "any", "all", "both", "failed"]
     rest: int
 
 
@@ -128,7 +128,7 @@ outcomes = st.builds(
     delay=waits,
     timer=st.sampled_from((False, False, True)),
     signals=st.sampled_from(NAMES),
-    join=st.sampled_from(("any", "all", "both", "")),
+    join=st.sampled_from(("any", "all", "both", "failed", "")),
     rest=waits,
 )
 transitions = st.builds(

@@ -21,7 +21,7 @@ from perdure.clock import Clock, Timeout
 from perdure.codec import Payloads
 from perdure.engine import scope
 from perdure.engine.driver import Driver
-from perdure.engine.ports import Directory, Transport
+from perdure.engine.ports import Directory, Reader
 from perdure.engine.runner import begin
 from perdure.errors import AppClosedError, StorageError
 from perdure.ids import Ids
@@ -249,7 +249,7 @@ class Worker:
     # -- host of the drivers ------------------------------------------------------------------------------------------
 
     @property
-    def client(self) -> Transport:
+    def client(self) -> Reader:
         """The client for what is not part of the journal."""
         return self._client
 

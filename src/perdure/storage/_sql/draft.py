@@ -22,7 +22,7 @@ OPEN_IDLE: Final = frozenset({"pending", "waiting"})
 SUSPICIOUS: Final = 2
 """So many crashes in a row make an execution a suspect: a worker holds at most one (R11)."""
 
-HAS_ENTRIES, WAS_SUSPENDED, CHILD_REOPENED = 1, 2, 4
+HAS_ENTRIES, WAS_SUSPENDED, CHILD_REOPENED, WAKES_AT_FAILURE = 1, 2, 4, 8
 """Bits of `marks`."""
 
 LATER, DUE, SUSPECT, ASLEEP = 0, 1, 2, 3

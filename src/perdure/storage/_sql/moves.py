@@ -14,7 +14,18 @@ import msgspec
 
 from perdure.model.records import Suspended
 from perdure.model.status import SETTLED, TRANSITIONS, UNSUCCESSFUL, Status
-from perdure.storage._sql.draft import ALL, CHILD_REOPENED, COUNTS, NEWS, OPEN_IDLE, PASS, WAS_SUSPENDED, Draft, Work
+from perdure.storage._sql.draft import (
+    ALL,
+    CHILD_REOPENED,
+    COUNTS,
+    NEWS,
+    OPEN_IDLE,
+    PASS,
+    WAKES_AT_FAILURE,
+    WAS_SUSPENDED,
+    Draft,
+    Work,
+)
 from perdure.storage.settling import cancelled_failure, dump_waits, parent_reason
 
 
@@ -48,7 +59,7 @@ class Moves:
         if work.status == "waiting":
             work.waits = work.wake_signals = work.wake_any = work.wake_all = work.rest_until = None
         work.status, work.due_at, work.worker_id = status, due_at, None
-        work.marks &= ~CHILD_REOPENED
+        work.marks &= ~(CHILD_REOPENED | WAKES_AT_FAILURE)
         self.draft.touch(work, what)
 
     def suspend(self, work: Work, outcome: Suspended, heard: bool) -> None:
@@ -58,11 +69,15 @@ class Moves:
         moments = [] if outcome.due_at is None else [max(outcome.due_at, self.now)]
         if heard or work.marks & CHILD_REOPENED:
             moments.append(self.now)
+        if outcome.wake_failed is not None and self._failed(work) > outcome.wake_failed:
+            moments.append(self.now)
         work.wake_any, work.wake_all, work.rest_until = outcome.wake_any, outcome.wake_all, outcome.rest_until
         moments += self._joined(work)
         self.move(work, "waiting", min(moments, default=None), PASS)
         work.marks, work.waits = work.marks | WAS_SUSPENDED, dump_waits(outcome.waits)
         work.wake_signals = msgspec.json.encode(outcome.signals).decode() if outcome.signals else None
+        if outcome.wake_failed is not None:
+            work.marks |= WAKES_AT_FAILURE
 
     def wake(self, work: Work, at: int) -> None:
         """Makes a waiting execution due at a moment, if it is not due earlier."""
@@ -134,6 +149,13 @@ class Moves:
             if each.parent_id == work.id and (flagged or each.status in UNSUCCESSFUL):
                 each.stale = 1
 
+    def _failed(self, work: Work) -> int:
+        """How many children settled without success, stale ones aside."""
+        if work.children_settled == 0:
+            return 0
+        self.draft.flush()
+        return int(self.draft.session.read("count_failed", work.id)[0][0])
+
     def _joined(self, work: Work) -> Iterator[int]:
         """The moments at which the conditions on children make an execution due, as far as they are met."""
         if work.wake_all is not None and work.children_settled >= work.wake_all:
@@ -157,6 +179,8 @@ class Moves:
             if parent.status == "waiting":
                 for at in self._joined(parent):
                     self.wake(parent, at)
+                if parent.marks & WAKES_AT_FAILURE and work.status in UNSUCCESSFUL and not work.stale:
+                    self.wake(parent, self.now)
         self._close(work)
 
     def _close(self, work: Work) -> None:

@@ -126,6 +126,15 @@ class Moves:
         if id in self.tables.reopened:  # the pass knew another number of settled children than there is
             yield self.now
         yield from self._joined(outcome, self.tables.rows[id].children_settled)
+        if outcome.wake_failed is not None and self._failed(id) > outcome.wake_failed:
+            yield self.now
+
+    def _failed(self, id: str) -> int:
+        """How many children settled without success, stale ones aside."""
+        return sum(self._failed_now(self.tables.rows[child]) for child in self.tables.children.get(id, ()))
+
+    def _failed_now(self, row: Row) -> bool:
+        return row.status in UNSUCCESSFUL and row.id not in self.tables.stale
 
     def _joined(self, outcome: Suspended, settled: int) -> Iterator[int]:
         if outcome.wake_all is not None and settled >= outcome.wake_all:
@@ -145,6 +154,8 @@ class Moves:
             wake = self.tables.wakes.get(parent.id)
             for at in () if wake is None else self._joined(wake, parent.children_settled + 1):
                 self.wake(parent.id, at)
+            if wake is not None and wake.wake_failed is not None and self._failed_now(row):
+                self.wake(parent.id, self.now)
         self._close(row.id)
 
     def _close(self, id: str) -> None:

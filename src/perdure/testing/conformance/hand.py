@@ -70,9 +70,11 @@ def listening(name: str, taken: int = 0) -> Suspended:
     return Suspended((Wait("signal", name),), None, (name,), (taken,))
 
 
-def joining(*, all: int | None = None, any: int | None = None, rest_until: int = 0) -> Suspended:
-    """A suspension until so many children have settled."""
-    return Suspended((Wait("children"),), wake_all=all, wake_any=any, rest_until=rest_until)
+def joining(
+    *, all: int | None = None, any: int | None = None, failed: int | None = None, rest_until: int = 0
+) -> Suspended:
+    """A suspension until so many children have settled, or more than `failed` without success."""
+    return Suspended((Wait("children"),), wake_all=all, wake_any=any, wake_failed=failed, rest_until=rest_until)
 
 
 def kind(failure: str | None) -> str:

@@ -21,6 +21,7 @@ from perdure.model.policy import Retry
 from perdure.registry import Registry
 from perdure.storage.check import Effect
 from perdure.styles.loop import Continue, Done, LoopResult
+from perdure.styles.tree.joined import Joined, Spawn
 from perdure.testing.simulation.programs import BROKEN, RETRIES, Node, Rounds, Step
 
 TRIES = Retry(max_retries=RETRIES, delay=0.2, factor=1.0, jitter=False)
@@ -64,12 +65,22 @@ class Bodies:
                 raise ValueError(f"{node.name} fails in attempt {ctx.attempt}")
             return parts
 
+        async def combine(joined: Joined[Step, str]) -> list[object]:
+            assert joined.output == joined.input.name
+            return [child.output if child.status == "completed" else BROKEN for child in joined.children]
+
+        @declare.parent_task(
+            finalize=combine, on_child_failure="collect", max_parallel=2, retries=SOON, max_crashes=1000
+        )
+        async def tree(step: Step) -> Spawn[str]:
+            return Spawn(step.name, [program.options(key=node.name).call(node) for node in step.nodes])
+
         @declare.task(max_crashes=3)
         async def poison() -> None:
             self._die()
             await asyncio.Event().wait()
 
-        self.work, self.tell, self.program, self.poison = work, tell, program, poison
+        self.work, self.tell, self.program, self.tree, self.poison = work, tell, program, tree, poison
         self.repeat = declare.loop("repeat", self._iterate, retries=TRIES, delay=0.1, max_crashes=1000)
 
     async def _iterate(self, ctx: Context, rounds: Rounds) -> Continue | Done[list[object]]:
@@ -137,6 +148,8 @@ class Bodies:
         if step.kind == "list":
             items = [self.program.call(node) for node in step.nodes]
             return (await self.registry.enqueue_list(f"{ctx.execution_id}/{step.name}", items, retries=TRIES)).id
+        if step.kind == "tree":
+            return await _outcome(await ctx.spawn(self.tree.options(key=step.name).call(step)))
         calls = [self.program.options(key=node.name).call(node) for node in step.nodes]
         if step.kind == "child":
             return await _outcome(await ctx.spawn(calls[0]))

@@ -14,9 +14,11 @@ import msgspec
 
 from perdure.testing.simulation.tape import Tape
 
-Kind = Literal["act", "again", "sleep", "signal", "late", "child", "spawn", "map", "gather", "enqueue", "loop", "list"]
+Kind = Literal[
+    "act", "again", "sleep", "signal", "late", "child", "spawn", "map", "gather", "enqueue", "loop", "list", "tree"
+]
 KINDS: Final[tuple[Kind, ...]] = (
-    "act", "again", "sleep", "signal", "late", "child", "spawn", "map", "gather", "enqueue", "loop", "list",
+    "act", "again", "sleep", "signal", "late", "child", "spawn", "map", "gather", "enqueue", "loop", "list", "tree",
 )  # fmt: skip
 
 
@@ -88,7 +90,7 @@ class Maker:
             return Step(kind, name, span=(0.01, 0.5, 3.0, 30.0)[self._tape.choose("program", 4)])
         if kind in ("child", "enqueue"):
             return Step(kind, name, nodes=(self._node(name, depth + 1),))
-        if kind in ("spawn", "map", "loop", "list"):
+        if kind in ("spawn", "map", "loop", "list", "tree"):
             size = 1 + self._tape.choose("program", 3)
             return Step(kind, name, nodes=tuple(self._node(f"{name}.{index}", depth + 1) for index in range(size)))
         if kind == "gather":
@@ -98,7 +100,8 @@ class Maker:
 
     def _fits(self, kind: Kind, depth: int, leaf: bool) -> bool:
         """Signals go to roots alone, whose ids are known; a branch of a gather makes no branches of its own."""
-        if kind in ("spawn", "map", "enqueue", "gather", "loop", "list") and (leaf or self._room <= 0 or depth >= 2):
+        above = ("spawn", "map", "enqueue", "gather", "loop", "list", "tree")
+        if kind in above and (leaf or self._room <= 0 or depth >= 2):
             return False
         if kind == "child" and (self._room <= 0 or depth >= 3):
             return False

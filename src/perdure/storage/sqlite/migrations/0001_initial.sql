@@ -3,7 +3,8 @@
 -- The first columns of `executions` are small and change often, payloads stand last. Columns that `Row` does not have:
 --   place         where it is found: 0 falls due later, 1 due, 2 due and a suspect (crashed twice or more), 3 waits without
 --                 a moment, 4 running, 5 completed, 6 settled without success
---   marks         bits: 1 has (had) entries, 2 was suspended once, 4 a child was opened again while it ran
+--   marks         bits: 1 has (had) entries, 2 was suspended once, 4 a child was opened again while it ran,
+--                 8 waits, and a child without success wakes it
 --   signals       how many signals it was sent
 --   stale         settled without success before its parent's current attempt (or surely will), or forgotten
 --   wake_*, rest_until   of a waiting execution: under which conditions it falls due (`Suspended`)
@@ -76,6 +77,7 @@ CREATE INDEX executions_age ON executions (created_at);
 CREATE INDEX executions_completed ON executions (task_name, queue, place) WHERE place = 5;
 CREATE INDEX executions_unsuccessful ON executions (task_name, queue, status, place) WHERE place = 6;
 CREATE INDEX executions_unsuccessful_age ON executions (created_at) WHERE place = 6;
+CREATE INDEX executions_failed_children ON executions (parent_id, stale, place) WHERE place = 6 AND parent_id IS NOT NULL;
 CREATE INDEX executions_closed ON executions (closed_at)
     WHERE closed_at IS NOT NULL AND parent_id IS NULL AND retention IS NULL;
 CREATE INDEX executions_expiry ON executions (expires_at, closed_at, id) WHERE expires_at IS NOT NULL;
