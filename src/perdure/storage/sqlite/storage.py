@@ -12,6 +12,7 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Final
 
+from perdure.model.externals import Answered, NewCompletion
 from perdure.model.query import Query
 from perdure.model.records import (
     Beat,
@@ -32,7 +33,7 @@ from perdure.model.records import (
     WorkerRow,
 )
 from perdure.model.status import Status
-from perdure.storage._sql import commits, intake, leases, maintenance, migrations, reading
+from perdure.storage._sql import commits, externals, intake, leases, maintenance, migrations, reading
 from perdure.storage.protocol import Order
 from perdure.storage.sqlite.checkpoints import is_affected
 from perdure.storage.sqlite.database import MEMORY, Database
@@ -91,6 +92,11 @@ class SQLiteStorage:
         with self._database.writing() as session:
             self._now = now
             return intake.signal(session, items, now)
+
+    def complete_external(self, items: Sequence[NewCompletion], now: int) -> list[Answered]:
+        with self._database.writing() as session:
+            self._now = now
+            return externals.complete_external(session, items, now)
 
     def cancel(self, items: Sequence[tuple[str, str]], now: int) -> list[Status | None]:
         with self._database.writing() as session:

@@ -19,6 +19,7 @@ from perdure.testing.conformance.claim import ClaimConformance
 from perdure.testing.conformance.client import ClientConformance, OperatorConformance
 from perdure.testing.conformance.commit import CommitConformance
 from perdure.testing.conformance.enqueue import EnqueueConformance
+from perdure.testing.conformance.externals import ExternalConformance
 from perdure.testing.conformance.prune import PruneConformance
 from perdure.testing.conformance.reads import ReadConformance
 from perdure.testing.conformance.reclaim import ReclaimConformance
@@ -32,6 +33,7 @@ __all__ = [
     "ClientConformance",
     "CommitConformance",
     "EnqueueConformance",
+    "ExternalConformance",
     "OperatorConformance",
     "PruneConformance",
     "ReadConformance",
@@ -49,6 +51,7 @@ class StorageConformance(
     CommitConformance,
     TreeConformance,
     SignalConformance,
+    ExternalConformance,
     CancelConformance,
     RetryConformance,
     ReclaimConformance,
