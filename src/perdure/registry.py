@@ -26,9 +26,11 @@ from perdure.engine.ports import Transport
 from perdure.engine.task import Activity, AsyncActivity, BlockingActivity, Task
 from perdure.errors import AppClosedError, ConfigurationError, TaskNotFoundError
 from perdure.model.policy import Sizes
+from perdure.styles.external import ExternalSettings, ExternalTask, external_options
 
 P = ParamSpec("P")
 R = TypeVar("R")
+AnyTask = TypeVar("AnyTask", bound=Task[..., Any])
 
 
 class Anything:
@@ -133,14 +135,31 @@ class Registry:
             return self._declare_activity(function, settings)
         return ActivityDecorator(lambda function: self._declare_activity(function, settings))
 
+    @overload
+    def external_task(self, name: str, type: type[R], **settings: Unpack[ExternalSettings]) -> ExternalTask[R]: ...
+    @overload
+    def external_task(self, name: str, type: object, **settings: Unpack[ExternalSettings]) -> ExternalTask[R]: ...
+    def external_task(self, name: str, type: object, **settings: Unpack[ExternalSettings]) -> ExternalTask[R]:
+        """Declares a task that is completed from outside, by key, with a value of `type`; `timeout` is how long an
+        execution of it waits (see `docs/reference/options.md`).
+
+        What is no class, as `int | None`, needs the type beside it: `answer: ExternalTask[int | None] =
+        app.external_task("answer", int | None)`. Raises as `task` does.
+        """
+        name = checked_name("external task", f"{self.prefix}{name}" if isinstance(name, str) and name else name)  # pyright: ignore[reportUnnecessaryIsInstance]
+        options = external_options(name, **settings)
+        return self._add_task(ExternalTask(name, type, options, self), "external task")
+
     def _declare_task(self, function: Callable[..., object], settings: dict[str, Any]) -> Task[..., Any]:
         name = self._name("task", function, settings)
         options = task_options(f"task {name}", **cast("TaskSettings", settings))
-        task: Task[..., Any] = Task(function, name, options, self)
-        self._claim_names(f"task {name}", name, *options.aliases)
-        for each in (name, *options.aliases):
-            self._tasks[each] = task
-        self._declared(name, options.aliases)
+        return self._add_task(Task(function, name, options, self), "task")
+
+    def _add_task(self, task: AnyTask, kind: str) -> AnyTask:
+        names = (task.name, *task.settings.aliases)
+        self._claim_names(f"{kind} {task.name}", *names)
+        self._tasks.update(dict.fromkeys(names, task))
+        self._declared(task.name, task.settings.aliases)
         return task
 
     def _declare_activity(self, function: Callable[..., object], settings: dict[str, Any]) -> Activity[..., Any]:

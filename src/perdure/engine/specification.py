@@ -61,6 +61,7 @@ def specify(
         depth=depth,
         max_crashes=settings.max_crashes,
         retention=None if settings.retention is None else round(settings.retention * 1000),
+        external_key=task.external_key(call.arguments),
     )
 
 

@@ -122,6 +122,10 @@ class Task(Generic[P, R_co]):
             self.fn, self.name, self.settings, self.owner, call, drive=self.drive, returns=self._returns
         )  # fmt: skip
 
+    def external_key(self, arguments: Arguments) -> str | None:
+        """The key by which an execution with these arguments is completed from outside; `None` where it is not."""
+        return None
+
     def handle(self, id: str) -> Handle[R_co]:
         """A handle on an execution of this task by its id. Asks nothing."""
         return Handle(id, cast("Task[..., R_co]", self), self.transport)

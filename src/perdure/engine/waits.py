@@ -18,9 +18,9 @@ REST = 50
 
 class OpenWait:
     """One branch waiting. `probe(ledger, now)` answers the wait or `None`; `children` are the ids of the children it
-    waits for, all of them."""
+    waits for, all of them; `external` is the (task, key) whose completion it waits for."""
 
-    __slots__ = ("children", "due_at", "future", "key", "kind", "name", "probe", "task")
+    __slots__ = ("children", "due_at", "external", "future", "key", "kind", "name", "probe", "task")
 
     def __init__(
         self,
@@ -30,10 +30,11 @@ class OpenWait:
         probe: Callable[[Ledger, int], Any],
         due_at: int | None = None,
         children: tuple[str, ...] = (),
+        external: tuple[str, str] | None = None,
     ) -> None:
         self.key, self.name, self.probe = key, name, probe
         self.kind: WaitKind = kind
-        self.due_at, self.children = due_at, children
+        self.due_at, self.children, self.external = due_at, children, external
         self.future: asyncio.Future[Any]
         self.task: asyncio.Task[Any] | None = None
 
@@ -132,6 +133,7 @@ def suspension(waits: OpenWaits, ledger: Ledger, now: int, pass_length: int) -> 
         wake_any=known + min(joins) if joins else None,
         wake_all=known + sum(joins) if joins else None,
         rest_until=now + max(REST, 2 * pass_length) if len(joins) > 1 else now,
+        external=next((wait.external for wait in waits if wait.external is not None), None),
     )
 
 
