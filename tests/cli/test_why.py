@@ -52,7 +52,10 @@ CASES: list[tuple[Execution[Any], list[WorkerInfo], str, str]] = [
         waiting(WaitInfo("children", "mail", None), children_total=5, children_settled=2), [],
         "it waits for children of mail (3 of 5 open)", "--tree",
     ),
-    (waiting(WaitInfo("external", "approve", None)), [], "it waits for external approve", ""),
+    (
+        waiting(WaitInfo("external", "approve", None)), [],
+        "it waits to be completed from outside for key 'approve' without", "perdure complete mail approve VALUE",
+    ),
     (
         waiting(*[WaitInfo("signal", name, None) for name in "abcde"]), [],
         "signal c without a time limit, and for 2 more", "perdure signal e1 a",

@@ -39,6 +39,7 @@ SECTIONS: Final[dict[str, dict[str, Entry]]] = {
         "cancel": Entry("steer:cancel", "Cancel executions and what is below them."),
         "retry": Entry("steer:retry", "Start again what failed; recorded results are kept."),
         "signal": Entry("signal:signal", "Send a value that an execution waits for."),
+        "complete": Entry("complete:complete", "Answer an external task for one key."),
         "fork": Entry("signal:fork", "A copy of an execution that goes on from one of its entries."),
     },
     "Running it": {

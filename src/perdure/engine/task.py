@@ -103,7 +103,9 @@ class Task(Generic[P, R_co]):
 
     def call(self, *args: P.args, **kwargs: P.kwargs) -> Call[R_co]:
         """This task with its arguments, not yet enqueued. Raises `InvalidInputError` for a wrong number or name."""
-        return Call(cast("Task[..., R_co]", self), self.signature.bind(args, kwargs), self.call_options)
+        arguments = self.signature.bind(args, kwargs)
+        self.external_key(arguments)  # refuses what is no key
+        return Call(cast("Task[..., R_co]", self), arguments, self.call_options)
 
     async def enqueue(self, *args: P.args, **kwargs: P.kwargs) -> Handle[R_co]:
         """Stores an execution and answers its handle; durable once this returns.

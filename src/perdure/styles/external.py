@@ -7,7 +7,6 @@ module's `_drive`; that no completion is missed is the storage's part (R8, R12).
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, Generic, TypedDict, TypeVar, Unpack, cast
 
@@ -16,7 +15,7 @@ from perdure.codec import DecodeError, codec_for, decode_failure, encode_failure
 from perdure.engine.options import CallOptions, CallSettings, OnVersion, TaskOptions, Timeout, task_options
 from perdure.engine.ports import Owner, Transport
 from perdure.engine.signature import Arguments
-from perdure.engine.task import Call, Task
+from perdure.engine.task import Task
 from perdure.engine.waiting import completion
 from perdure.errors import ConfigurationError, Failure, InvalidInputError, NotSerializableError
 from perdure.model.execution import Answer, moment
@@ -52,7 +51,8 @@ class ExternalSettings(TypedDict, total=False):
 
 class ExternalTask(Task[[str], R], Generic[R]):
     """A task that is completed from outside, by key: `await approval(key)` inside a body or `approval.enqueue(key)`
-    wait, `await approval.complete(key, value)` answers. Declared by `app.external_task`."""
+    wait, `await approval.complete(key, value)` answers. Awaiting one key twice in a body is one wait. A key is a text of 1
+    to 255 printable characters, else `InvalidInputError`. Declared by `app.external_task`."""
 
     def __init__(
         self, name: str, hint: object, settings: TaskOptions, owner: Owner, call: CallOptions | None = None
@@ -62,17 +62,6 @@ class ExternalTask(Task[[str], R], Generic[R]):
         self.__doc__ = "A task that is completed from outside, by key."
 
     # -- waiting ------------------------------------------------------------------------------------------------------
-
-    def __call__(self, key: str) -> Coroutine[Any, Any, R]:
-        """Inside a body: waits for the key, durably, and answers its value. Awaiting one key twice is one wait. Raises
-        `InvalidInputError` for what is no key, `ExecutionFailedError`, `ExecutionTimedOutError`."""
-        return super().__call__(key)
-
-    def call(self, key: str) -> Call[R]:
-        """This task with its key, not yet enqueued. Raises `InvalidInputError`."""
-        call = super().call(key)
-        self.external_key(call.arguments)
-        return call
 
     def external_key(self, arguments: Arguments) -> str:
         """The key among the arguments. Raises `InvalidInputError`."""
@@ -129,11 +118,11 @@ class ExternalTask(Task[[str], R], Generic[R]):
 
     def encoded(self, value: object) -> str:
         """A value as it is sent. Raises `InvalidInputError` for one of another type."""
-        codec = self.signature.result
+        codec = codec_for(self.hint, f"the value of external task {self.name}")
         try:
             return codec.encode(codec.convert(value))
         except (ValueError, NotSerializableError) as error:
-            raise InvalidInputError(f"the value of external task {self.name}: {error}") from error
+            raise InvalidInputError(str(error)) from error
 
     def refusal(self, why: object) -> str:
         """A failure as it is sent. Raises `InvalidInputError` for what is no text."""
