@@ -115,6 +115,23 @@ async def test_one_key_awaited_twice_in_a_body_is_one_wait(app: Perdure, approva
         assert len(await handle.children()) == 2
 
 
+async def test_one_after_the_other_each_answer_being_the_next_key(app: Perdure) -> None:
+    wait = app.external_task("wait", str)
+
+    @app.task
+    async def sequence(key: str) -> str:
+        for _ in range(3):
+            key = await wait(key)
+        return key
+
+    async with TestApp(app) as t:
+        handle = await sequence.enqueue("unique_id_1")
+        for key, value in (("1", "unique_id_2"), ("2", "unique_id_3"), ("3", "final_output")):
+            await t.idle()
+            await wait.complete(f"unique_id_{key}", value)
+        assert await handle.result() == "final_output"
+
+
 # -- answers ----------------------------------------------------------------------------------------------------------
 
 

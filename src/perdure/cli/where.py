@@ -19,6 +19,7 @@ import click
 
 from perdure.app import Perdure
 from perdure.cli.problems import Problem
+from perdure.engine.task import Task
 from perdure.extras import load
 from perdure.registry import Names, Registry
 from perdure.settings import project
@@ -119,15 +120,28 @@ async def _opened(app: Perdure, work: Callable[[Perdure], Awaitable[T]], *, natu
 def imported(name: str) -> Perdure:
     """The app that `module:object` names, `app` where no object is said. The working directory is importable."""
     module, _, attribute = name.partition(":")
-    if str(Path.cwd()) not in sys.path:
-        sys.path.insert(0, str(Path.cwd()))
-    try:
-        found = load(f"{module}:{attribute or 'app'}")
-    except Exception as error:
-        raise _not_imported(name, module, attribute or "app", error) from error
+    found = _imported(name, module, attribute or "app")
     if not isinstance(found, Perdure):
         raise Problem(3, f"{name} is no app", f"it is {type(found).__name__}", "name an object made by Perdure(…)")
     return found
+
+
+def imported_task(name: str) -> Task[..., object]:
+    """The task that `module:object` names. Raises `Problem`."""
+    module, _, attribute = name.partition(":")
+    found = _imported(name, module, attribute)
+    if not isinstance(found, Task):
+        raise Problem(3, f"{name} is no task", f"it is {type(found).__name__}", "name what @app.task decorates")
+    return cast("Task[..., object]", found)
+
+
+def _imported(name: str, module: str, attribute: str) -> object:
+    if str(Path.cwd()) not in sys.path:
+        sys.path.insert(0, str(Path.cwd()))
+    try:
+        return load(f"{module}:{attribute}")
+    except Exception as error:
+        raise _not_imported(name, module, attribute, error) from error
 
 
 def _not_imported(name: str, module: str, attribute: str, error: Exception) -> Problem:

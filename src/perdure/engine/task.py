@@ -27,6 +27,7 @@ from perdure.engine.ports import Owner, Transport
 from perdure.engine.scope import body_scope, current
 from perdure.engine.signature import AS_HINTED, Arguments, Signature
 from perdure.errors import ConfigurationError, InvalidInputError, NotInExecutionError, PerdureError
+from perdure.model.outline import Part
 
 if TYPE_CHECKING:
     from perdure.engine.verbs import Verbs
@@ -127,6 +128,10 @@ class Task(Generic[P, R_co]):
     def external_key(self, arguments: Arguments) -> str | None:
         """The key by which an execution with these arguments is completed from outside; `None` where it is not."""
         return None
+
+    def outline(self) -> Part:
+        """What it consists of, for a drawing: of a plain function nobody knows before it runs."""
+        return Part(self.name)
 
     def handle(self, id: str) -> Handle[R_co]:
         """A handle on an execution of this task by its id. Asks nothing."""

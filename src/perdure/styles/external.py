@@ -20,6 +20,7 @@ from perdure.engine.waiting import completion
 from perdure.errors import ConfigurationError, Failure, InvalidInputError, NotSerializableError
 from perdure.model.execution import Answer, moment
 from perdure.model.externals import NewCompletion
+from perdure.model.outline import Part
 from perdure.model.policy import Retry
 
 if TYPE_CHECKING:
@@ -74,6 +75,10 @@ class ExternalTask(Task[[str], R], Generic[R]):
                 raise ConfigurationError(f"external task {self.name} has no option {name!r}: {why}")
         call = super().options(**settings).call_options
         return ExternalTask(self.name, self.hint, self.settings, self.owner, call)
+
+    def outline(self) -> Part:
+        """One box, which somebody outside fills."""
+        return Part(self.name, "completed from outside", "external")
 
     async def _drive(self, verbs: Verbs, args: list[object], kwargs: dict[str, object]) -> object:
         """The pass of an execution: its `timeout` is how long it waits, not how long it runs."""
