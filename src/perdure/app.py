@@ -32,6 +32,7 @@ from perdure.settings import Settings, settings
 from perdure.storage import Storage
 from perdure.storage.opening import open_storage
 from perdure.storage.store import Store
+from perdure.styles.external import Completing
 from perdure.worker.records import WorkerSettings
 from perdure.worker.service import WorkerService
 from perdure.worker.worker import Worker
@@ -67,7 +68,7 @@ class Opened:
     worker: Worker | None = None
 
 
-class Perdure(Registry):
+class Perdure(Registry, Completing):
     """An app: tasks and activities, and the store they run on.
 
     `url` names the store (`sqlite:///jobs.db`, `memory://`; default `$PERDURE_URL`, else `sqlite:///perdure.db`);

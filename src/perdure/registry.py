@@ -30,6 +30,7 @@ from perdure.engine.task import Activity, AsyncActivity, BlockingActivity, Drive
 from perdure.errors import AppClosedError, ConfigurationError, TaskNotFoundError
 from perdure.model.execution import ListItem
 from perdure.model.policy import Sizes
+from perdure.styles.external import ExternalSettings, ExternalTask, external_options
 from perdure.styles.lists import Lists, list_task
 from perdure.styles.loop import Loops
 from perdure.styles.sequence import Sequences
@@ -37,6 +38,7 @@ from perdure.styles.tree.declaring import Trees
 
 P = ParamSpec("P")
 R = TypeVar("R")
+AnyTask = TypeVar("AnyTask", bound=Task[..., Any])
 
 
 class Anything:
@@ -142,6 +144,21 @@ class Registry(Trees, Sequences, Loops, Lists):
             return self._declare_activity(function, settings)
         return ActivityDecorator(lambda function: self._declare_activity(function, settings))
 
+    @overload
+    def external_task(self, name: str, type: type[R], **settings: Unpack[ExternalSettings]) -> ExternalTask[R]: ...
+    @overload
+    def external_task(self, name: str, type: object, **settings: Unpack[ExternalSettings]) -> ExternalTask[R]: ...
+    def external_task(self, name: str, type: object, **settings: Unpack[ExternalSettings]) -> ExternalTask[R]:
+        """Declares a task that is completed from outside, by key, with a value of `type`; `timeout` is how long an
+        execution of it waits (see `docs/reference/options.md`).
+
+        What is no class, as `int | None`, needs the type beside it: `answer: ExternalTask[int | None] =
+        app.external_task("answer", int | None)`. Raises as `task` does.
+        """
+        name = checked_name("external task", f"{self.prefix}{name}" if isinstance(name, str) and name else name)  # pyright: ignore[reportUnnecessaryIsInstance]
+        options = external_options(name, **settings)
+        return self._add_made(ExternalTask(name, type, options, self), "external task")
+
     def _declare_task(
         self, function: Callable[..., object], settings: Mapping[str, Any], drive: Drive | None = None,
         returns: object = AS_HINTED,
@@ -170,6 +187,13 @@ class Registry(Trees, Sequences, Loops, Lists):
         self, function: Callable[..., object], settings: dict[str, Any], drive: Drive, returns: object
     ) -> Task[..., Any]:
         return self._declare_task(function, settings, drive, returns)
+
+    def _add_made(self, task: AnyTask, kind: str) -> AnyTask:
+        names = (task.name, *task.settings.aliases)
+        self._claim_names(f"{kind} {task.name}", *names)
+        self._tasks.update(dict.fromkeys(names, task))
+        self._declared(task.name, task.settings.aliases)
+        return task
 
     def _declare_activity(self, function: Callable[..., object], settings: dict[str, Any]) -> Activity[..., Any]:
         name = self._name("activity", function, settings)

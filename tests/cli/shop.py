@@ -61,6 +61,15 @@ async def echo(value: object) -> object:
     return value
 
 
+decision = app.external_task("decision", Order, timeout=3600)
+shipment = app.external_task("shipment", str)
+
+
+@app.task
+async def sale(id: str) -> Order:
+    return await decision(id)
+
+
 @app.task
 async def many(items: list[str]) -> int:
     return len(items)

@@ -56,7 +56,10 @@ CASES: list[tuple[Execution[Any], list[WorkerInfo], str, str]] = [
         waiting(WaitInfo("finalize", "mail.finalize", None), children_total=5, children_settled=4), [],
         "it waits for its finalizer mail.finalize", "--tree",
     ),
-    (waiting(WaitInfo("external", "approve", None)), [], "it waits for external approve", ""),
+    (
+        waiting(WaitInfo("external", "approve", None)), [],
+        "it waits to be completed from outside for key 'approve' without", "perdure complete mail approve VALUE",
+    ),
     (
         waiting(*[WaitInfo("signal", name, None) for name in "abcde"]), [],
         "signal c without a time limit, and for 2 more", "perdure signal e1 a",

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
+from perdure.model.externals import Answered, NewCompletion
 from perdure.model.records import (
     Beat,
     Claimed,
@@ -88,6 +89,27 @@ class LostWakeUp(Planted):
             if answer.status == "waiting" and not answer.lost and signals:
                 self.change(transition.id, due_at=getattr(transition.outcome, "due_at", None))
         return answers
+
+
+class LostAnswer(Planted):
+    """R8: a suspension does not look whether its external task is completed already."""
+
+    def commit(self, transitions: Sequence[Transition], now: int) -> list[Committed]:
+        answers = super().commit(transitions, now)
+        for transition, answer in zip(transitions, answers, strict=True):
+            external = getattr(transition.outcome, "external", None)
+            if answer.status == "waiting" and not answer.lost and external:
+                self.change(transition.id, due_at=getattr(transition.outcome, "due_at", None))
+        return answers
+
+
+class LastAnswerWins(Planted):
+    """R12: a later completion takes the place of the one that stands."""
+
+    def complete_external(self, items: Sequence[NewCompletion], now: int) -> list[Answered]:
+        for item in items:
+            self._tables.drop(self._tables.externals, (item.task_name, item.key))
+        return super().complete_external(items, now)
 
 
 class SignalTwice(Planted):

@@ -20,6 +20,7 @@ from tests.examples.page import blocks, compiled
 from tools.reference import stale
 
 ROOT = Path(__file__).parents[2]
+HERE = f"{ROOT / 'src'}{os.pathsep}{ROOT}"
 PAGES = [ROOT / "README.md", ROOT / "ARCHITECTURE.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
 LINK = re.compile(r"(?<!!)\[[^\]]*\]\((?P<target>[^)\s]+)\)")
 MOST_UNRUN = 2
@@ -41,7 +42,7 @@ def test_every_python_block_runs(page: Path, tmp_path: Path) -> None:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PERDURE_")}
     done = subprocess.run(
         [sys.executable, "-W", "error", "-m", "tests.examples.page", str(page)],
-        cwd=tmp_path, env=environment | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=90,
+        cwd=tmp_path, env=environment | {"PYTHONPATH": HERE}, capture_output=True, text=True, timeout=90,
     )  # fmt: skip
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
     assert "Traceback" not in done.stderr, done.stderr

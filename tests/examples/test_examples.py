@@ -24,6 +24,12 @@ SAYS = {
         r"stored in the clear: False \| which task: True",
         "read again hello swordfish",
     ],
+    "external.py": [
+        r"accepted \| known already",
+        r"o-1 paid 9\.95 by card",
+        "o-2 not paid: card expired",
+        r"o-3 paid 1\.00 by card",
+    ],
     "fan_out.py": [r"totals \{'north': 1200, 'south': 11000\}", r"prices \[300, None, 400\]"],
     "polling.py": [r"march\.pdf after 4 looks"],
     "signup.py": [

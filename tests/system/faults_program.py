@@ -82,6 +82,18 @@ async def steps(count: int, pause: float = 0.0) -> int:
     return sum([await step(number, pause) for number in range(count)])
 
 
+decision = registry.external_task("decision", str)
+
+
+@registry.task(max_crashes=STURDY)
+async def decided(key: str) -> str:
+    """A step, and what somebody outside decides, and a step."""
+    await step(1)
+    made = await decision(key)
+    await step(2)
+    return made
+
+
 @registry.task(max_crashes=STURDY)
 async def hoard(count: int, size: int, pause: float = 0.0) -> int:
     """Large results one after another, and a step after each."""

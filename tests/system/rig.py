@@ -64,7 +64,7 @@ class Nursery:
 @contextmanager
 def nursery(folder: Path) -> Iterator[Nursery]:
     """A nursery for the file in a folder."""
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    environment = {**os.environ, "PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}"}
     with subprocess.Popen(
         [sys.executable, "-m", "tests.system.faults_program", str(folder)],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment,

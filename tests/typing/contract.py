@@ -23,6 +23,8 @@ from perdure import (
     Sizes,
     current_context,
 )
+from perdure.model.execution import Answer
+from perdure.styles.external import ExternalTask
 
 app = Perdure("sqlite:///jobs.db")
 
@@ -48,6 +50,32 @@ async def embed_documents(document_ids: list[str]) -> int:
 @app.task
 async def other(number: int) -> float:
     return number / 2
+
+
+consent = app.external_task("approval", Decision, timeout=timedelta(days=2))
+maybe: ExternalTask[int | None] = app.external_task("maybe", int | None)
+
+
+@app.task
+async def release(key: str) -> bool:
+    return assert_type(await consent(key), Decision).accepted
+
+
+async def answered() -> None:
+    assert_type(consent, ExternalTask[Decision])
+    assert_type(await consent.enqueue("k"), Handle[Decision])
+    assert_type(await consent.run("k"), Decision)
+    assert_type(consent.call("k"), Call[Decision])
+    assert_type(consent.options(timeout=3), ExternalTask[Decision])
+    assert_type(await consent.complete("k", Decision(True)), Answer[Decision])
+    assert_type((await consent.fail("k", "why")).value, Decision | None)
+    assert_type(await app.complete("approval", "k", Decision(True)), Answer[object])
+    assert_type(await app.fail("approval", "k", "why"), Answer[object])
+    assert_type(await maybe.complete("k", None), Answer[int | None])
+    assert_type(await maybe.run("k"), int | None)
+    with app as client:
+        assert_type(client.complete("approval", "k", Decision(True)), Answer[object])
+        assert_type(client.fail("approval", "k", "why"), Answer[object])
 
 
 async def opened() -> None:

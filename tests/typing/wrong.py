@@ -30,6 +30,16 @@ def measure(data: bytes) -> int:
 
 
 go = Signal("go", int)
+approval = app.external_task("approval", int)
+
+
+async def answers() -> None:
+    await approval.enqueue(1)  # pyright: ignore[reportArgumentType]
+    await approval()  # pyright: ignore[reportCallIssue]
+    await approval.complete("k", "1")  # pyright: ignore[reportArgumentType]
+    await approval.complete("k")  # pyright: ignore[reportCallIssue]
+    await approval.fail("k", 1)  # pyright: ignore[reportArgumentType]
+    app.external_task("other", int, retries=3)  # pyright: ignore[reportCallIssue]
 
 
 async def arguments() -> None:

@@ -15,6 +15,7 @@ from perdure.cli.text import UNSAFE
 from perdure.cli.where import Where, where_of
 from perdure.model.query import FIELDS
 from perdure.model.status import STATUSES
+from perdure.styles.external import ExternalTask
 
 OFFERED = 50
 
@@ -40,10 +41,19 @@ def _fitting(items: list[CompletionItem], begun: str) -> list[CompletionItem]:
 def task_names(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Names of the app's tasks, with the first line of what they say; without an app, of tasks in the store."""
     try:
-        found = [CompletionItem(name, help=first_line(task.fn)) for name, task in _where(ctx).app().tasks.items()]
+        found = [CompletionItem(name, help=first_line(task)) for name, task in _where(ctx).app().tasks.items()]
     except Exception:
         found = _read(ctx, _stored_tasks)
     return _fitting(found, incomplete)
+
+
+def external_names(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Names of the app's external tasks."""
+    try:
+        found = [name for name, task in _where(ctx).app().tasks.items() if isinstance(task, ExternalTask)]
+    except Exception:
+        return []
+    return _fitting([CompletionItem(name) for name in found], incomplete)
 
 
 async def _stored_tasks(app: Perdure) -> list[CompletionItem]:

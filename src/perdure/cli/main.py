@@ -35,10 +35,12 @@ SECTIONS: Final[dict[str, dict[str, Entry]]] = {
         "enqueue": Entry("enqueue:enqueue", "Start an execution of a task; with --wait its result."),
         "list": Entry("listing:list_", "Executions, newest first, by a query."),
         "show": Entry("show:show", "One execution: why it stands where it stands, journal, tree."),
+        "diagram": Entry("diagram:diagram", "A task, or an execution and its children, as Mermaid."),
         "watch": Entry("watch:watch", "What happens to one or many, as it happens."),
         "cancel": Entry("steer:cancel", "Cancel executions and what is below them."),
         "retry": Entry("steer:retry", "Start again what failed; recorded results are kept."),
         "signal": Entry("signal:signal", "Send a value that an execution waits for."),
+        "complete": Entry("complete:complete", "Answer an external task for one key."),
         "fork": Entry("signal:fork", "A copy of an execution that goes on from one of its entries."),
     },
     "Running it": {

@@ -19,6 +19,7 @@ from perdure.cli.where import Where, shared
 from perdure.engine.options import ActivityOptions, TaskOptions
 from perdure.engine.task import Activity, Task
 from perdure.model.policy import Retry
+from perdure.styles.external import ExternalTask
 
 
 class Declared(NamedTuple):
@@ -60,6 +61,9 @@ def _distinct(named: dict[str, Any]) -> list[Any]:
 
 def _declared(kind: str, each: Task[..., Any] | Activity[..., Any], named: dict[str, Any]) -> Declared:
     aliases = tuple(name for name, found in named.items() if found is each and name != each.name)
+    if isinstance(each, ExternalTask):
+        returns = inspect.formatannotation(each.hint)
+        return Declared("external", each.name, aliases, f"(key: str) -> {returns}", _options(each.settings), "", "")
     return Declared(
         kind, each.name, aliases, _signature(each.fn), _options(each.settings), first_line(each.fn), source_of(each.fn)
     )

@@ -19,6 +19,7 @@ import click
 
 from perdure.app import Perdure
 from perdure.cli.problems import Problem
+from perdure.engine.task import Task
 from perdure.extras import load
 from perdure.registry import Names, Registry
 from perdure.settings import project, project_folder
@@ -138,20 +139,33 @@ def imported(name: str) -> Perdure:
         raise Problem(
             2, f"{name} names a file", "an app is named by module and object", f"{dotted}:{attribute or 'app'}"
         )
+    found = _imported(name, module, attribute or "app")
+    if not isinstance(found, Perdure):
+        raise Problem(3, f"{name} is no app", f"it is {type(found).__name__}", "name an object made by Perdure(…)")
+    return found
+
+
+def imported_task(name: str) -> Task[..., object]:
+    """The task that `module:object` names. Raises `Problem`."""
+    module, _, attribute = name.partition(":")
+    found = _imported(name, module, attribute)
+    if not isinstance(found, Task):
+        raise Problem(3, f"{name} is no task", f"it is {type(found).__name__}", "name what @app.task decorates")
+    return cast("Task[..., object]", found)
+
+
+def _imported(name: str, module: str, attribute: str) -> object:
     for folder in _importable(Path.cwd()):
         if folder not in sys.path:
             sys.path.insert(0, folder)
     try:
         with forbidden():
-            found = load(f"{module}:{attribute or 'app'}")
+            return load(f"{module}:{attribute}")
     except RefusedError as error:
         following = 'put asyncio.run(…) under   if __name__ == "__main__":'
         raise Problem(3, f"module {module} runs its program when it is imported", "", following) from error
     except Exception as error:
-        raise _not_imported(name, module, attribute or "app", error) from error
-    if not isinstance(found, Perdure):
-        raise Problem(3, f"{name} is no app", f"it is {type(found).__name__}", "name an object made by Perdure(…)")
-    return found
+        raise _not_imported(name, module, attribute, error) from error
 
 
 def _importable(here: Path) -> list[str]:

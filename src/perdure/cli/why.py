@@ -6,6 +6,7 @@ this not moving"; each status has its own answers, the most specific first.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -68,6 +69,9 @@ def _waiting(execution: Execution[Any], now: datetime) -> Why:
     following = f"perdure show {execution.id} --tree" if children else ""
     if signal is not None:
         following = f"perdure signal {execution.id} {signal} JSON"
+    external = next((wait.name for wait in execution.waits if wait.kind == "external"), None)
+    if external is not None:
+        following = f"perdure complete {execution.task_name} {shlex.quote(external)} VALUE"
     more = f", and for {len(said) - 3} more" if len(said) > 3 else ""
     return Why(f"it {'; '.join(said[:3])}{more}" if said else "it waits", following)
 
@@ -78,6 +82,8 @@ def _wait(execution: Execution[Any], wait: WaitInfo, now: datetime) -> str:
         return f"sleeps {until}"
     if wait.kind == "signal":
         return f"waits for signal {wait.name} {until or 'without a time limit'}"
+    if wait.kind == "external":
+        return f"waits to be completed from outside for key {wait.name!r} {until or 'without a time limit'}"
     if wait.kind == "children":
         still = execution.children_total - execution.children_settled
         return f"waits for children of {wait.name or 'its own'} ({still} of {execution.children_total} open)"

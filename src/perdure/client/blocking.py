@@ -12,7 +12,7 @@ from perdure.engine.blocking import BlockingHandle, Portal
 from perdure.engine.handle import Handle
 from perdure.engine.options import ListSettings
 from perdure.engine.task import Call
-from perdure.model.execution import Execution, ListItem, Page, Stats, WorkerInfo
+from perdure.model.execution import Answer, Execution, ListItem, Page, Stats, WorkerInfo
 from perdure.model.policy import Retry
 from perdure.styles.lists import FOREVER, Items
 
@@ -72,6 +72,8 @@ class Verbs(Protocol):
     async def count(self, query: str = "") -> int: ...
     async def cancel_all(self, query: str, dry_run: bool = False, *, reason: str = "") -> int: ...
     async def retry_all(self, query: str, dry_run: bool = False) -> int: ...
+    async def complete(self, name: str, key: str, value: object = None) -> Answer[object]: ...
+    async def fail(self, name: str, key: str, why: str) -> Answer[object]: ...
     async def stats(self) -> Stats: ...
     async def workers(self) -> list[WorkerInfo]: ...
 
@@ -116,6 +118,14 @@ class BlockingClient:
     def call(self, name: str, /, *args: object, **kwargs: object) -> Call[object]:
         """As `Perdure.call`."""
         return self._app.call(name, *args, **kwargs)
+
+    def complete(self, name: str, key: str, value: object = None) -> Answer[object]:
+        """As `Perdure.complete`."""
+        return self._portal.run(self._app.complete(name, key, value))
+
+    def fail(self, name: str, key: str, why: str) -> Answer[object]:
+        """As `Perdure.fail`."""
+        return self._portal.run(self._app.fail(name, key, why))
 
     def search(
         self, query: str = "", order: Literal["newest", "oldest"] = "newest", limit: int = 100, after: str | None = None

@@ -9,7 +9,8 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any, Literal, TypeVar, cast
 
-from perdure.client.forking import copied, deadline_at, fork_of, replaced
+from perdure.client.completing import read_answer, stored_completion
+from perdure.client.forking import copied, deadline_at, external_key, fork_of, replaced
 from perdure.client.snapshots import decoded, entries_of, execution_of, stats_of, worker_of
 from perdure.client.waiting import Waiters
 from perdure.clock import Clock, Timeout
@@ -31,6 +32,7 @@ from perdure.errors import (
 )
 from perdure.ids import Ids
 from perdure.model.execution import Event, Execution, JournalEntry, ListItem, Page, Stats, WorkerInfo
+from perdure.model.externals import Answered, NewCompletion
 from perdure.model.policy import Sizes
 from perdure.model.query import parse
 from perdure.model.records import Conflict, Enqueued, JournalView, NewExecution, NewSignal, Row
@@ -232,6 +234,12 @@ class Client:
         if await self.store.ask("signal", signal) is None:
             raise ExecutionNotFoundError(f"there is no execution {execution_id!r}")
 
+    async def complete(self, task: Task[..., Any], completion: NewCompletion) -> Answered:
+        """Completes an external task. Raises `PayloadTooLargeError`."""
+        id = completion.id or self.ids.new(self.clock.now())
+        kept = stored_completion(task, completion, id, self.sizes, self.payloads)
+        return read_answer(await self.store.ask("complete_external", kept), self.payloads)
+
     async def retry(self, execution_id: str) -> None:
         """Opens a new generation. Raises `ConfigurationError` for one that is open or completed."""
         before = await self.row(execution_id)
@@ -255,7 +263,8 @@ class Client:
         if arguments is not None:
             text = self.payloads.wrap(await replaced(task, row.task_name, arguments, self.sizes))
         now = self.clock.now()
-        spec = fork_of(row, self.ids.new(now), text, entries, deadline_at(row, task, now))
+        key = external_key(row, self.payloads.unwrap(text), self.sizes)
+        spec = fork_of(row, self.ids.new(now), text, entries, deadline_at(row, task, now), key)
         await self.store_executions([spec])
         return Handle(spec.id, task, self)
 

@@ -18,19 +18,30 @@ from perdure.engine.task import Call, Task
 from perdure.errors import ConfigurationError, InvalidInputError
 from perdure.model.policy import Sizes
 from perdure.model.records import MEMO, Child, Entry, JournalView, NewExecution, Row
+from perdure.styles.external import checked_key
 
 MOST_NAMES: Final = 20
 COPIED: Final = 0
 """The token of copied entries: no lease of the fork recorded them."""
 
 
-def fork_of(row: Row, id: str, text: str, entries: tuple[Entry, ...], deadline: int | None) -> NewExecution:
+def fork_of(
+    row: Row, id: str, text: str, entries: tuple[Entry, ...], deadline: int | None, external_key: str | None
+) -> NewExecution:
     """The record of a copy with that input."""
     return NewExecution(
         id=id, task_name=row.task_name, input=text, queue=row.queue, priority=row.priority, deadline_at=deadline,
         options=row.options, version=row.version, tags=row.tags, trace=row.trace, max_crashes=row.max_crashes,
-        retention=row.retention, entries=entries,
+        retention=row.retention, external_key=external_key, entries=entries,
     )  # fmt: skip
+
+
+def external_key(row: Row, text: str, sizes: Sizes) -> str | None:
+    """The key of a fork of an external task's execution with that input: the one in it. Raises `InvalidInputError`."""
+    if row.external_key is None:
+        return None
+    key = cast("dict[str, object]", NATURAL.native(text)).get("key")
+    return checked_key(row.task_name, key, sizes.name)
 
 
 def deadline_at(row: Row, task: Task[..., Any] | None, now: int) -> int | None:

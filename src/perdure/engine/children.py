@@ -231,9 +231,10 @@ async def _enqueue(verbs: Verbs, fresh: list[tuple[str, NewExecution]]) -> dict[
 
 
 def slot_of(call: Call[Any], branch: Branch) -> str:
-    """The place of a call's child under its parent."""
-    if call.options.key is not None:
-        return branch.key(f"{call.task.name}={call.options.key}")
+    """The place of a call's child under its parent; that of an external task is its key, so that it is met again."""
+    key = call.options.key or call.task.external_key(call.arguments)
+    if key is not None:
+        return branch.key(f"{call.task.name}={key}")
     return branch.numbered(f"{call.task.name}:{call.task.signature.digest(call.arguments)}")
 
 

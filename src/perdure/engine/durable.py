@@ -6,6 +6,8 @@ import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
+import msgspec
+
 from perdure.engine.children import (
     child_result,
     enqueue_independent,
@@ -18,10 +20,11 @@ from perdure.engine.task import checked_call
 from perdure.errors import ConfigurationError
 from perdure.ids import derived
 from perdure.model.execution import Event, Execution, JournalEntry, ListItem
+from perdure.model.externals import Answered, Completion, NewCompletion
 from perdure.model.records import MEMO, Child, Entry
 
 if TYPE_CHECKING:
-    from perdure.engine.task import Activity, Call
+    from perdure.engine.task import Activity, Call, Task
     from perdure.engine.verbs import Verbs
 
 R = TypeVar("R")
@@ -111,6 +114,18 @@ class Durable:
 
         await self._once(f"signal {execution_id} {name}", act)
 
+    async def complete(self, task: Task[..., Any], completion: NewCompletion) -> Answered:
+        """Completes an external task, once; a replay answers what stood then."""
+        host = self._verbs.host
+
+        async def act(id: str) -> list[object]:
+            answered = await host.client.complete(task, msgspec.structs.replace(completion, id=id))
+            value, failure, at = msgspec.structs.astuple(answered.completion)
+            return [answered.first, None if value is None else host.payloads.wrap(value), failure, at]
+
+        first, value, failure, at = cast("Any", await self._once(f"complete {task.name} {completion.key}", act))
+        return Answered(Completion(None if value is None else host.payloads.unwrap(value), failure, at), first)
+
     async def retry(self, execution_id: str) -> None:
         """Starts a settled execution again, once. Which generation it is in is recorded before, so that after a crash
         between the retry and its entry it is known to be done, whatever became of it since."""
@@ -126,7 +141,7 @@ class Durable:
         before = await self._once(f"generation {execution_id}", ask)
         await self._once(f"retry {execution_id}", act)
 
-    async def _once(self, what: str, act: Callable[[str], Awaitable[int | None]]) -> object:
+    async def _once(self, what: str, act: Callable[[str], Awaitable[object]]) -> object:
         """Does something outside and records that it was done, with what it answered; its id derives from the key, so a
         resend is harmless."""
         driver = self._verbs.driver

@@ -15,6 +15,7 @@ from typing import Final
 import msgspec
 
 from perdure.errors import JournalDriftError
+from perdure.model.externals import Completion
 from perdure.model.records import MEMO, Child, Entry, EntryKind, JournalView, Received
 from perdure.model.status import SETTLED, UNSUCCESSFUL
 
@@ -78,8 +79,8 @@ class Ledger:
     leads from the aliases of tasks and activities to their names: what was recorded under an alias is met by the name."""
 
     __slots__ = (
-        "_failed", "_renamed", "_started", "child_ids", "children", "children_settled", "failures", "memos", "position",
-        "scope", "signals", "size", "taken",
+        "_failed", "_renamed", "_started", "child_ids", "children", "children_settled", "external", "failures", "memos",
+        "position", "scope", "signals", "size", "taken",
     )  # fmt: skip
 
     def __init__(self, view: JournalView, scope: str, renamed: Mapping[str, str] = NOT_RENAMED) -> None:
@@ -93,6 +94,7 @@ class Ledger:
         self.signals: dict[str, list[Received]] = defaultdict(list)
         self.taken: dict[str, int] = defaultdict(int)
         self.children_settled = 0
+        self.external: Completion | None = None
         self.size = self.position = 0
         for entry in view.entries:
             self.add(entry)
@@ -126,8 +128,9 @@ class Ledger:
                 self.failures.setdefault(entry.key, entry)
 
     def feed(self, view: JournalView) -> None:
-        """Takes in what others did since: children that settled, signals that came."""
+        """Takes in what others did since: children that settled, signals that came, an external task completed."""
         self.children_settled = view.children_settled
+        self.external = self.external or view.external
         for child in view.children:
             self.meet(child)
         if not view.signals:

@@ -14,6 +14,7 @@ from perdure.clock import Clock
 from perdure.codec import Payloads
 from perdure.ids import Ids
 from perdure.model.execution import Event, Execution, JournalEntry, ListItem
+from perdure.model.externals import Answered, NewCompletion
 from perdure.model.policy import Retry, Sizes
 from perdure.model.records import Committed, Conflict, Enqueued, NewExecution, Outcome, Row, Transition
 
@@ -54,6 +55,10 @@ class Transport(Protocol):
 
     async def signal(self, execution_id: str, name: str, text: str) -> None:
         """Sends an encoded value."""
+        ...
+
+    async def complete(self, task: Task[..., Any], completion: NewCompletion) -> Answered:
+        """Completes an external task, by the completion's key and encoded value or failure; an empty id is filled in."""
         ...
 
     async def retry(self, execution_id: str) -> None:

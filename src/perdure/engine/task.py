@@ -28,6 +28,7 @@ from perdure.engine.ports import Owner, Transport
 from perdure.engine.scope import body_scope, current
 from perdure.engine.signature import AS_HINTED, Arguments, Signature
 from perdure.errors import ConfigurationError, InvalidInputError, NotInExecutionError, PerdureError
+from perdure.model.outline import Part
 
 if TYPE_CHECKING:
     from perdure.engine.verbs import Verbs
@@ -129,7 +130,9 @@ class Task(Generic[P, R_co]):
 
     def call(self, *args: P.args, **kwargs: P.kwargs) -> Call[R_co]:
         """This task with its arguments, not yet enqueued. Raises `InvalidInputError` for a wrong number or name."""
-        return Call(cast("Task[..., R_co]", self), self.signature.bind(args, kwargs), self.call_options)
+        arguments = self.signature.bind(args, kwargs)
+        self.external_key(arguments)  # refuses what is no key
+        return Call(cast("Task[..., R_co]", self), arguments, self.call_options)
 
     async def enqueue(self, *args: P.args, **kwargs: P.kwargs) -> Handle[R_co]:
         """Stores an execution and answers its handle; durable once this returns.
@@ -155,6 +158,14 @@ class Task(Generic[P, R_co]):
         than a `Context`."""
         self.preparing.declare(self.name, function)
         return function
+
+    def external_key(self, arguments: Arguments) -> str | None:
+        """The key by which an execution with these arguments is completed from outside; `None` where it is not."""
+        return None
+
+    def outline(self) -> Part:
+        """What it consists of, for a drawing: of a plain function nobody knows before it runs."""
+        return Part(self.name)
 
     def handle(self, id: str) -> Handle[R_co]:
         """A handle on an execution of this task by its id. Asks nothing. Raises `ConfigurationError` for what can be no id."""

@@ -1,4 +1,5 @@
-"""Verbs that ask for time, chance or an outside value: `sleep`, `wait_for`, `now`, `uuid`, `random`.
+"""Verbs that ask for time, chance or an outside value: `sleep`, `wait_for`, `now`, `uuid`, `random`, and the wait of an
+external task.
 
 A timer's end is recorded when the sleep begins, so a replay waits for the same moment. The n-th `wait_for` of a name that
 receives takes the n-th signal. `uuid` and `random` derive from the execution's id and their key and need no entry.
@@ -14,6 +15,7 @@ from perdure.codec import DecodeError, TypeCodec, encode_failure
 from perdure.engine.signal import decode_signal
 from perdure.engine.waits import OpenWait
 from perdure.errors import Failure
+from perdure.model.externals import Completion
 from perdure.model.records import MEMO, Entry, Received
 
 if TYPE_CHECKING:
@@ -69,6 +71,27 @@ async def _received(verbs: Verbs, key: str, name: str, due_at: int | None) -> En
         entry = cast("Entry", await verbs.driver.wait(wait))
     await verbs.driver.flushed()
     return entry
+
+
+async def completion(verbs: Verbs, key: str, limit: float | None) -> Completion | None:
+    """What this execution's external key was completed with, waiting up to `limit` seconds, from the first pass of this
+    generation on; `None` when that is late."""
+    await verbs.ready()
+    claim = verbs.driver.claim
+    own = f"external{TIMEOUT} {claim.generation}"
+    due_at = None if limit is None else _timer(verbs, own, claim.task_name, round(limit * 1000))
+
+    def probe(ledger: Ledger, now: int) -> tuple[Completion | None] | None:
+        found = ledger.external
+        if found is not None and (due_at is None or found.completed_at <= due_at):
+            return (found,)
+        return (None,) if due_at is not None and now >= due_at else None
+
+    answer = probe(verbs.driver.ledger, verbs.host.clock.now())
+    if answer is None:
+        wait = OpenWait(own, "external", key, probe, due_at, external=(claim.task_name, key))
+        answer = cast("tuple[Completion | None]", await verbs.driver.wait(wait))
+    return answer[0]
 
 
 def _taken(verbs: Verbs, key: str, name: str, signal: Received | None) -> Entry:

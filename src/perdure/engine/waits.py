@@ -18,9 +18,12 @@ REST = 50
 
 class OpenWait:
     """One branch waiting. `probe(ledger, now)` answers the wait or `None`; `children` are the ids of the children it
-    waits for: all of them, with `any_of` the next one that settles, with `failing` also the first without success."""
+    waits for: all of them, with `any_of` the next one that settles, with `failing` also the first without success; `external`
+    is the (task, key) whose completion it waits for."""
 
-    __slots__ = ("any_of", "children", "due_at", "failing", "future", "key", "kind", "name", "probe", "task")
+    __slots__ = (
+        "any_of", "children", "due_at", "external", "failing", "future", "key", "kind", "name", "probe", "task",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -33,10 +36,11 @@ class OpenWait:
         *,
         any_of: bool = False,
         failing: bool = False,
+        external: tuple[str, str] | None = None,
     ) -> None:
         self.key, self.name, self.probe = key, name, probe
         self.kind: WaitKind = kind
-        self.due_at, self.children = due_at, children
+        self.due_at, self.children, self.external = due_at, children, external
         self.any_of, self.failing = any_of, failing
         self.future: asyncio.Future[Any]
         self.task: asyncio.Task[Any] | None = None
@@ -139,6 +143,7 @@ def suspension(waits: OpenWaits, ledger: Ledger, now: int, pass_length: int) -> 
         wake_all=known + sum(joins) if joins else None,
         wake_failed=ledger.children_failed if any(wait.failing for wait in joined) else None,
         rest_until=now + max(REST, 2 * pass_length) if hasty or len(joins) > 1 else now,
+        external=next((wait.external for wait in waits if wait.external is not None), None),
     )
 
 

@@ -111,6 +111,19 @@ class ListItem:
 
 
 @dataclass(frozen=True, slots=True)
+class Answer(Generic[R_co]):
+    """What stands for one key of an external task: the `value` it was completed with, or the `failure`. `first` says
+    whether that is what was given now; else somebody was quicker."""
+
+    task_name: str
+    key: str
+    value: R_co | None
+    failure: Failure | None
+    completed_at: datetime
+    first: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Event:
     """Something that `watch` saw: the execution's new snapshot, and the entries recorded since the event before."""
 

@@ -10,6 +10,7 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
+from perdure.model.externals import Completion
 from perdure.model.status import Status, WaitKind
 
 EntryKind: TypeAlias = Literal["activity", "child", "timer", "signal", "value", "iteration", "item"]
@@ -78,18 +79,19 @@ class Received(msgspec.Struct, frozen=True):
 
 class JournalView(msgspec.Struct, frozen=True):
     """All that is recorded about one execution, read in one snapshot. `children_settled` is the parent row's counter in
-    that same snapshot (see `Suspended`)."""
+    that same snapshot (see `Suspended`). `external` is what its external key was completed with."""
 
     entries: tuple[Entry, ...] = ()
     children: tuple[Child, ...] = ()
     signals: tuple[Received, ...] = ()
     children_settled: int = 0
+    external: Completion | None = None
 
 
 class NewExecution(msgspec.Struct, frozen=True, omit_defaults=True):
     """An execution to be stored. `due_at` `None` means at once. With `worker_id` it is inserted already leased to that
     worker (token 1, status running). `entries` are copied in (a fork). `input_digest` is compared when an id or
-    idempotency key is met again."""
+    idempotency key is met again. `external_key` is what an execution of an external task waits for."""
 
     id: str
     task_name: str
@@ -112,6 +114,7 @@ class NewExecution(msgspec.Struct, frozen=True, omit_defaults=True):
     max_crashes: int = 5
     retention: int | None = None
     worker_id: str | None = None
+    external_key: str | None = None
     entries: tuple[Entry, ...] = ()
 
 
@@ -155,6 +158,7 @@ class Row(msgspec.Struct, frozen=True):
     cancel_reason: str | None
     progress: str | None
     idempotency_key: str | None
+    external_key: str | None
     options: str | None
     version: str | None
     tags: str | None
@@ -254,7 +258,7 @@ class Suspended(msgspec.Struct, frozen=True, tag=True):
     has taken `taken[i]` so far, standing ready; its counter of settled children reaching `wake_all` (at once) or
     `wake_any` (not before `rest_until`: the coalescing of rule R7); more than `wake_failed` children, stale ones aside,
     having settled without success (at once). Counters are absolute: what the pass knew, plus what it still waits for.
-    The condition is checked again inside the commit (R8).
+    `external` is the (task, key) whose completion it waits for. The condition is checked again inside the commit (R8).
     """
 
     waits: tuple[Wait, ...]
@@ -265,6 +269,7 @@ class Suspended(msgspec.Struct, frozen=True, tag=True):
     wake_all: int | None = None
     wake_failed: int | None = None
     rest_until: int = 0
+    external: tuple[str, str] | None = None
 
 
 class Released(msgspec.Struct, frozen=True, tag=True):

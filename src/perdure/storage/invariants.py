@@ -90,7 +90,7 @@ def settled_is_whole(at: Snapshot) -> Iterator[Violation]:
 
 def open_has_a_reason(at: Snapshot) -> Iterator[Violation]:
     """R8, R16: what is pending is due some time; what waits is due some time, or waits for what is yet to come: an open
-    child, a signal that was not received."""
+    child, a signal that was not received, an external task that nobody completed."""
     for row in at.rows.values():
         if row.due_at is not None or row.status not in ("pending", "waiting"):
             continue
@@ -100,6 +100,8 @@ def open_has_a_reason(at: Snapshot) -> Iterator[Violation]:
             yield Violation("R16", row.id, f"{row.status}, but never due and {_waits(row)}")
         elif kinds <= JOINS and all(child.status in SETTLED for child in at.children[row.id]):
             yield Violation("R8", row.id, "waits for children of which none is open, and is not due")
+        answered = "external" in kinds and at.journals[row.id].external is not None
+        yield from _unless(not answered, "R8", row, f"waits for external key {row.external_key!r}, which is completed")
         for name in {wait.name for wait in waits if wait.kind == "signal"}:
             view = at.journals[row.id]
             received = sum(signal.name == name for signal in view.signals)

@@ -28,10 +28,12 @@ R10  Cancel settles pending and waiting subtrees at once and flags running ones;
      claim; a commit under the flag settles `cancelled` whatever its outcome, and drops its spawns.
 R11  An execution whose worker dies `max_crashes` times in a row without progress fails with kind `worker_lost`. A claim
      hands out at most one execution with two or more crashes, and only if `suspects`.
-R12  Signals are kept until asked for, in order of acceptance per (execution, name); their own id deduplicates.
+R12  Signals are kept until asked for, in order of acceptance per (execution, name); their own id deduplicates. Of an
+     external task there is one completion per (task, key), kept before, while and after somebody waits; first write wins.
 R13  Rows are taken in ascending id order. Retryable database errors are retried inside the storage.
 R14  Hints may be lost or doubled.
-R15  Prune removes whole closed trees, oldest first, in bounded bites.
+R15  Prune removes whole closed trees, oldest first, in bounded bites; and completions that are as old when no
+     execution has their key any more.
 R16  Every execution that is not settled has a reason to wait and a moment at which somebody looks at it again.
 
 Errors: `StorageError` (a whole call failed: nothing of it happened, or the acknowledgement was lost) and, for programs
@@ -44,6 +46,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Literal, Protocol
 
+from perdure.model.externals import Answered, NewCompletion
 from perdure.model.query import Query
 from perdure.model.records import (
     Beat,
@@ -100,6 +103,11 @@ class Storage(Protocol):
         target that waits for the name falls due (R8, R12)."""
         ...
 
+    def complete_external(self, items: Sequence[NewCompletion], now: int) -> list[Answered]:
+        """Keeps what external tasks are completed with, and answers what stands for their keys (R12). A waiting execution
+        of the task with that key falls due, whatever else it waits for (R8)."""
+        ...
+
     def cancel(self, items: Sequence[tuple[str, str]], now: int) -> list[Status | None]:
         """Cancels (id, reason) and everything open below (R9, R10). Answers the status each reads now: a running one
         still reads `running`; a settled one is left alone; `None` for an unknown id."""
@@ -143,7 +151,8 @@ class Storage(Protocol):
     def prune(self, now: int, closed_before: int | None, limit: int, spare_own: bool = False) -> int:
         """Removes whole closed trees: past their own retention, or closed before the given moment; with `spare_own` the
         latter only where they have no retention of their own. At most about `limit` executions (a tree is never split);
-        answers how many."""
+        answers how many. After them, up to `limit` completions of external tasks that are as old, by their own retention
+        and moment, those whose key an execution still has excepted."""
         ...
 
     def get(self, ids: Sequence[str]) -> list[Row | None]:

@@ -19,44 +19,22 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import chain, islice
 from queue import SimpleQueue
-from typing import Any, Final, Literal, Protocol, TypeAlias, TypeVar, cast, get_args
-
-import msgspec
+from typing import Any, Final, Protocol, TypeAlias, TypeVar, cast, get_args
 
 from perdure.clock import Clock
 from perdure.errors import AppClosedError, StorageError
 from perdure.model.records import (
-    Committed,
-    Completed,
-    Conflict,
-    Enqueued,
     NewExecution,
-    Reclaimed,
-    Retried,
-    Settled,
-    Suspended,
-    Transition,
 )
-from perdure.model.status import SETTLED, Status
+from perdure.storage.news import Ending, Verb, news_of
 from perdure.storage.protocol import Storage
 
 T = TypeVar("T")
-Verb: TypeAlias = Literal[
-    "enqueue", "commit", "signal", "cancel", "retry", "forget", "drain", "heartbeat", "reclaim", "prune", "claim"
-]
 ORDER: Final[tuple[Verb, ...]] = get_args(Verb)
-SETS: Final = frozenset({"commit", "signal", "cancel", "retry"})
+SETS: Final = frozenset({"commit", "signal", "complete_external", "cancel", "retry"})
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 2.0
 
 logger = logging.getLogger("perdure")
-
-
-class Ending(msgspec.Struct, frozen=True, gc=False):
-    """How an execution ended, as far as a waiter needs it."""
-
-    status: Status
-    result: str | None = None
-    failure: str | None = None
 
 
 class Listener(Protocol):
@@ -271,7 +249,7 @@ class Store:
     def _tell(self, batch: Batch, answers: dict[Verb, list[Any]]) -> None:
         if not self.listeners:
             return
-        endings, woken, due = _news(batch, answers)
+        endings, woken, due = news_of(batch, answers)
         flagged = "cancel" in batch or any(ending.status != "completed" for ending in endings.values())
         for listener in tuple(self.listeners):
             if flagged:
@@ -350,51 +328,3 @@ def _as_storage_error(error: Exception) -> Exception:
     wrapped = StorageError(f"the storage failed: {type(error).__name__}: {error}")
     wrapped.__cause__ = error
     return wrapped
-
-
-def _news(batch: Batch, answers: dict[Verb, list[Any]]) -> tuple[dict[str, Ending], set[str], bool]:
-    """What a batch settled, whom it woke, and whether work may have fallen due."""
-    endings: dict[str, Ending] = {}
-    woken: set[str] = set()
-    due = False
-    for request, answer in zip(batch.get("commit", ()), answers.get("commit", ()), strict=True):
-        if isinstance(answer, Committed):
-            due |= _read_commit(cast("Transition", request.item), answer, endings, woken)
-    due |= any(_any_due(answer) for answer in answers.get("enqueue", ()) if not isinstance(answer, Exception))
-    for request, answer in zip(batch.get("signal", ()), answers.get("signal", ()), strict=True):
-        if not isinstance(answer, Exception):
-            woken.add(cast("Any", request.item).execution_id)
-    for request, answer in zip(batch.get("cancel", ()), answers.get("cancel", ()), strict=True):
-        if answer == "cancelled":
-            endings[cast("tuple[str, str]", request.item)[0]] = Ending("cancelled")
-        due = True
-    for answer in answers.get("reclaim", ()):
-        if isinstance(answer, Reclaimed):
-            woken.update(answer.woken)
-            due |= bool(answer.released)
-            endings |= {id: Ending("failed") for id in answer.poisoned} | {
-                id: Ending("timed_out") for id in answer.expired
-            }
-    due |= bool({"retry", "forget"} & batch.keys())
-    return endings, woken, due
-
-
-def _read_commit(item: Transition, answer: Committed, endings: dict[str, Ending], woken: set[str]) -> bool:
-    outcome = item.outcome
-    if answer.woken:
-        woken.update(answer.woken)
-    if answer.status in SETTLED and not answer.lost:
-        if isinstance(outcome, Completed) and answer.status == "completed":
-            endings[item.id] = Ending("completed", outcome.result)
-        elif isinstance(outcome, Settled) and answer.status == outcome.status and not answer.cancelled:
-            endings[item.id] = Ending(answer.status, None, outcome.failure)
-        else:
-            endings[item.id] = Ending(answer.status)
-    if isinstance(outcome, Retried | Suspended):
-        return True
-    return _any_due(answer.spawned)
-
-
-def _any_due(answers: Iterable[Enqueued | Conflict]) -> bool:
-    """Whether one of them is new and waits for a claim."""
-    return any(isinstance(each, Enqueued) and each.created and not each.leased for each in answers)

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from perdure.model.externals import NewCompletion
 from perdure.model.records import (
     MEMO,
     Completed,
@@ -29,7 +30,7 @@ from perdure.model.status import SETTLED, UNSUCCESSFUL
 from perdure.storage import Storage
 from perdure.storage.opening import open_storage
 from perdure.testing import wishes
-from perdure.testing.wishes import ExecutionWish, OutcomeWish, SpawnWish, TransitionWish
+from perdure.testing.wishes import CompletionWish, ExecutionWish, OutcomeWish, SpawnWish, TransitionWish
 
 FAILURE = '{"kind":"error","type":"ValueError","message":"it broke"}'
 
@@ -62,6 +63,7 @@ class Composer:
             deadline_at=self._after(wish.deadline), input_digest=wish.digest, idempotency_key=wish.key,
             tags='{"color":"red"}' if wish.priority == 0 else None, max_crashes=wish.max_crashes,
             retention=wish.retention, worker_id=wish.worker, entries=(self._entry("x", "result"),) if wish.forked else (),
+            external_key=wish.external,
         )  # fmt: skip
 
     def _after(self, delay: int | None) -> int | None:
@@ -72,6 +74,12 @@ class Composer:
         kind, name = ("signal", key) if what == "signal" else ("activity", "act")
         scope, value, failure = ("0.0", None, FAILURE) if what == "failure" else (MEMO, str(self.position), None)
         return Entry(key, scope, self.position, kind, name, value, failure, None, self.now, None, 1)
+
+    def completion(self, wish: CompletionWish, id: str) -> NewCompletion:
+        """A completion of an external task."""
+        value, failure = (None, FAILURE) if wish.failed else (f'"{id}"', None)
+        aliases = tuple(task for task in wishes.TASKS if task != wish.task) if wish.renamed else ()
+        return NewCompletion(id, wish.task, wish.key, value, failure, aliases, wish.retention)
 
     def picked(self, wish: TransitionWish) -> Row:
         """The row that a transition is about."""
@@ -84,7 +92,7 @@ class Composer:
         view = self.model.journal([row.id])[0]
         entries = tuple(self._recorded(row, view, each.key, each.what) for each in wish.entries)
         spawns = tuple(self._spawn(row, view, each) for each in wish.spawns)
-        outcome = None if wish.outcome is None else self._outcome(view, entries, wish.outcome)
+        outcome = None if wish.outcome is None else self._outcome(row, view, entries, wish.outcome)
         return Transition(
             row.id, row.token + token_shift, entries, spawns, outcome, wish.progress, wish.anew, wish.drop
         )
@@ -101,7 +109,7 @@ class Composer:
     def _spawn(self, row: Row, view: JournalView, wish: SpawnWish) -> NewExecution:
         item = NewExecution(
             id="", task_name="work", input="{}", due_at=self._after(wish.delay), deadline_at=self._after(wish.deadline),
-            idempotency_key=wish.key, worker_id=wish.worker,
+            idempotency_key=wish.key, worker_id=wish.worker, external_key=wish.external,
         )  # fmt: skip
         if wish.slot is None:
             return msgspec.structs.replace(item, id=self._name())
@@ -116,7 +124,7 @@ class Composer:
             depth=row.depth + 1,
         )  # fmt: skip
 
-    def _outcome(self, view: JournalView, entries: Sequence[Entry], wish: OutcomeWish) -> Outcome:
+    def _outcome(self, row: Row, view: JournalView, entries: Sequence[Entry], wish: OutcomeWish) -> Outcome:
         match wish.ending:
             case "completed":
                 return Completed("1")
@@ -128,16 +136,18 @@ class Composer:
                 drifted = wish.ending == "drifted"
                 return Released(self.now + wish.delay, FAILURE if drifted else None, drifted)
             case "suspended":
-                return self._suspended(view, entries, wish)
+                return self._suspended(row, view, entries, wish)
 
-    def _suspended(self, view: JournalView, entries: Sequence[Entry], wish: OutcomeWish) -> Suspended:
+    def _suspended(self, row: Row, view: JournalView, entries: Sequence[Entry], wish: OutcomeWish) -> Suspended:
         """A suspension as an engine would write it: counters are what is known, plus what is waited for."""
         names = tuple(sorted(wish.signals))
         open_children = sum(child.status not in SETTLED for child in view.children)
         join = wish.join if open_children else ""
-        timed = wish.timer or not (names or join)
+        external = row.external_key if wish.external else None
+        timed = wish.timer or not (names or join or external)
         due_at = self.now + wish.delay if timed else None
         waits = [Wait("signal", name) for name in names] + [Wait("children")] * bool(join)
+        waits += [Wait("external", external)] if external else []
         known = view.children_settled
         failed = sum(child.status in UNSUCCESSFUL and not child.stale for child in view.children)
         return Suspended(
@@ -149,6 +159,7 @@ class Composer:
             wake_all=known + open_children if join in ("all", "both", "failed") else None,
             wake_failed=failed if join == "failed" else None,
             rest_until=self.now + wish.rest,
+            external=(row.task_name, external) if external else None,
         )
 
 

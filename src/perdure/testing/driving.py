@@ -24,7 +24,7 @@ from perdure.testing.idleness import LoopWatch
 T = TypeVar("T")
 LOOKS: Final = frozenset({"Heart._beat_and_next", "Maintenance._look", "Claimer._ticked", "Waiters._ticked"})
 """By name the calls with which a worker or a client looks around without a reason."""
-CHANGES: Final = ("enqueue", "commit", "signal", "cancel", "retry", "forget")
+CHANGES: Final = ("enqueue", "commit", "signal", "complete_external", "cancel", "retry", "forget")
 SPREAD: Final = 10
 """A look is put off by up to the time gone by in one move, divided by this."""
 FIRST_WAIT, LONGEST_WAIT = 0.0005, 0.01

@@ -19,6 +19,7 @@ from typing import Final, Literal, TypeVar
 import msgspec
 
 from perdure.errors import StorageError
+from perdure.model.externals import Answered, NewCompletion
 from perdure.model.query import Query
 from perdure.model.records import (
     Beat,
@@ -45,8 +46,8 @@ from perdure.storage.protocol import Order
 T = TypeVar("T")
 When = Literal["before", "after", "twice"]
 OPERATIONS: Final = (
-    "migrate", "transaction", "enqueue", "signal", "cancel", "retry", "forget", "claim", "commit", "heartbeat", "drain",
-    "reclaim", "prune", "get", "settled", "journal", "search", "count", "stats", "workers",
+    "migrate", "transaction", "enqueue", "signal", "complete_external", "cancel", "retry", "forget", "claim", "commit",
+    "heartbeat", "drain", "reclaim", "prune", "get", "settled", "journal", "search", "count", "stats", "workers",
 )  # fmt: skip
 
 
@@ -163,6 +164,9 @@ class FaultyStorage:
 
     def signal(self, items: Sequence[NewSignal], now: int) -> list[Status | None]:
         return self._do("signal", items, lambda: self.storage.signal(items, now))
+
+    def complete_external(self, items: Sequence[NewCompletion], now: int) -> list[Answered]:
+        return self._do("complete_external", items, lambda: self.storage.complete_external(items, now))
 
     def cancel(self, items: Sequence[tuple[str, str]], now: int) -> list[Status | None]:
         return self._do("cancel", items, lambda: self.storage.cancel(items, now))

@@ -11,6 +11,7 @@ from typing import Any, cast
 
 import msgspec
 
+from perdure.model.externals import Answered
 from perdure.model.records import Beat, Committed, Conflict, JournalView, Reclaimed, Row
 
 
@@ -26,13 +27,15 @@ def alike(answer: Any) -> Any:
         case Committed():
             spawned = tuple(alike(each) for each in answer.spawned)
             return msgspec.structs.replace(answer, spawned=spawned, woken=tuple(sorted(answer.woken)))
+        case Answered():
+            return msgspec.structs.replace(answer, woken=tuple(sorted(answer.woken)))
         case Beat():
             return Beat(tuple(sorted(answer.lost)), tuple(sorted(answer.cancelled)), answer.drain)
         case Reclaimed():
             return Reclaimed(*(tuple(sorted(getattr(answer, name))) for name in answer.__struct_fields__))
         case JournalView():
             signals = [msgspec.structs.replace(each, position=rank) for rank, each in enumerate(answer.signals)]
-            return JournalView(answer.entries, answer.children, tuple(signals), answer.children_settled)
+            return msgspec.structs.replace(answer, signals=tuple(signals))
         case _:
             return answer
 
@@ -63,6 +66,8 @@ def _kind(answer: Any) -> str:
             return "lost" if answer.lost else f"{'cancelled ' * answer.cancelled}{answer.status}"
         case Conflict():
             return "conflict"
+        case Answered():
+            return "first" if answer.first else "stood"
         case str() | bool() | None:
             return str(answer)
         case int():

@@ -17,6 +17,7 @@ QUEUES: Final = ("default", "mail")
 WORKERS: Final = ("w1", "w2", "w3")
 SIGNALS: Final = ("go", "stop")
 NAMES: Final[tuple[frozenset[str], ...]] = (frozenset(), frozenset({"go"}), frozenset({"go"}), frozenset(SIGNALS))
+EXTERNALS: Final = ("k1", "k2", "k3", "k4")
 SLOTS: Final = ("s0", "s1", "s2")
 LEASE: Final = 100
 
@@ -44,6 +45,7 @@ class ExecutionWish(msgspec.Struct, frozen=True):
     worker: str | None
     max_crashes: int
     forked: bool
+    external: str | None
 
 
 class SpawnWish(msgspec.Struct, frozen=True):
@@ -56,6 +58,7 @@ class SpawnWish(msgspec.Struct, frozen=True):
     delay: int | None
     deadline: int | None
     worker: str | None
+    external: str | None
 
 
 class EntryWish(msgspec.Struct, frozen=True):
@@ -74,6 +77,18 @@ class OutcomeWish(msgspec.Struct, frozen=True):
     signals: frozenset[str]
     join: Literal["", "any", "all", "both", "failed"]
     rest: int
+    external: bool
+
+
+class CompletionWish(msgspec.Struct, frozen=True):
+    """An external task completed for one of few keys; with `resent` once more the last one that was sent."""
+
+    task: str
+    key: str
+    failed: bool
+    renamed: bool
+    retention: int | None
+    resent: bool
 
 
 class TransitionWish(msgspec.Struct, frozen=True):
@@ -93,6 +108,7 @@ class TransitionWish(msgspec.Struct, frozen=True):
 picks = st.integers(0, 63)
 waits = st.integers(0, 60)
 some_workers = st.sampled_from((None, None, None, *WORKERS))
+some_externals = st.sampled_from((None, *EXTERNALS))
 some_keys = st.sampled_from((None, None, None, "k1", "k2"))
 
 executions = st.builds(
@@ -109,6 +125,7 @@ executions = st.builds(
     worker=some_workers,
     max_crashes=st.integers(1, 4),
     forked=st.sampled_from((False, False, True)),
+    external=some_externals,
 )
 spawns = st.builds(
     SpawnWish,
@@ -118,6 +135,7 @@ spawns = st.builds(
     delay=st.none() | waits,
     deadline=st.none() | st.none() | st.none() | st.integers(1, 4 * LEASE),
     worker=some_workers,
+    external=some_externals,
 )
 entries = st.builds(
     EntryWish, key=st.sampled_from(("x", "y", "z")), what=st.sampled_from(("result", "failure", "signal", "signal"))
@@ -130,6 +148,7 @@ outcomes = st.builds(
     signals=st.sampled_from(NAMES),
     join=st.sampled_from(("any", "all", "both", "failed", "")),
     rest=waits,
+    external=st.sampled_from((True, True, False)),
 )
 transitions = st.builds(
     TransitionWish,
@@ -142,6 +161,19 @@ transitions = st.builds(
     progress=st.sampled_from((None, None, '{"state":"paid"}')),
     anew=st.sampled_from((False, False, True)),
     drop=st.sampled_from((None, None, None, "x", "go")),
+)
+completions = st.lists(
+    st.builds(
+        CompletionWish,
+        task=st.sampled_from(TASKS),
+        key=st.sampled_from(EXTERNALS),
+        failed=st.booleans(),
+        renamed=st.sampled_from((False, False, True)),
+        retention=st.none() | st.integers(0, LEASE),
+        resent=st.booleans(),
+    ),
+    min_size=1,
+    max_size=2,
 )
 batches = st.lists(transitions, min_size=1, max_size=3)
 families = st.builds(
@@ -162,7 +194,7 @@ queries = st.lists(
         (
             "status:pending", "status:running,waiting", "-status:completed", "task:work", "-task:other", "queue:mail",
             "tag:color=red", "-tag:color=red", "tag:color=blue,color=red", "error:broke", "-error:BROKE", "error:cancel",
-            "waiting:timer", "-waiting:signal", "waiting:children", "state:paid", "-state:paid", "since:50ms",
+            "waiting:timer", "-waiting:signal", "waiting:children", "waiting:external", "state:paid", "-state:paid", "since:50ms",
             "-since:50ms", "parent:e1", "-parent:e1", "root:e1", "-root:e2", "id:e1,e2", "-id:e1",
         )
     ),

@@ -28,7 +28,7 @@ from perdure.model.records import (
     Transition,
 )
 from perdure.model.status import UNSUCCESSFUL, Status
-from perdure.storage._sql.draft import COUNTS, HAS_ENTRIES, NEWS, PASS, Draft, Work
+from perdure.storage._sql.draft import COUNTS, HAS_ENTRIES, NEWS, PASS, WAS_SUSPENDED, Draft, Work
 from perdure.storage._sql.insertion import insert
 from perdure.storage._sql.moves import End, Moves
 from perdure.storage._sql.session import Session, Value
@@ -160,14 +160,27 @@ class _Batch:
         self.draft.load(work.parent_id for work in settling if work is not None and work.parent_id is not None)
 
     def _heard(self) -> set[int]:
-        """The transitions that wait for a signal which stands ready (R8)."""
+        """The transitions that wait for a signal or an external completion which stands ready (R8)."""
         given: list[Sequence[Value]] = [
             (transition.id, name, taken, place)
             for place, transition in enumerate(self.transitions)
             if isinstance(transition.outcome, Suspended)
             for name, taken in zip(transition.outcome.signals, transition.outcome.taken, strict=True)
         ]
-        return {row[0] for row in self.session.read("heard", given)} if given else set()
+        heard = {row[0] for row in self.session.read("heard", given)} if given else set[int]()
+        return heard | self._answered()
+
+    def _answered(self) -> set[int]:
+        """The transitions that wait for an external task whose completion stands (R8)."""
+        asked = {
+            place: transition.outcome.external
+            for place, transition in enumerate(self.transitions)
+            if isinstance(transition.outcome, Suspended) and transition.outcome.external is not None
+        }
+        if not asked:
+            return set()
+        found = {(row[0], row[1]) for row in self.session.read("externals", [*asked.values()])}
+        return {place for place, pair in asked.items() if pair in found}
 
     def _apply(self, place: int, transition: Transition) -> Committed:
         work = self.draft.rows.get(transition.id) or self._spawned_just_now(transition.id)
@@ -202,6 +215,7 @@ class _Batch:
             marks |= HAS_ENTRIES
         if transition.drop is not None:
             self.draft.drop(work, transition.drop)
+            marks |= WAS_SUSPENDED  # there is a past to be read, though nothing may be left of it
         if transition.anew:
             work.attempt, work.failure = 0, None
             self.draft.touch(work)

@@ -32,7 +32,7 @@ SHARED: Final = itemgetter(
         _FIELDS.index,
         (
             "task_name", "queue", "priority", "due_at", "deadline_at", "options", "version", "tags", "trace", "parent_id",
-            "slot_generation", "root_id", "depth", "max_crashes", "retention", "worker_id",
+            "slot_generation", "root_id", "depth", "max_crashes", "retention", "worker_id", "external_key",
         ),
     )
 )  # fmt: skip

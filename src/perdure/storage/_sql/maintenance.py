@@ -47,11 +47,12 @@ def reclaim(session: Session, dead: Sequence[str], now: int) -> Reclaimed:
 
 
 def prune(session: Session, now: int, closed_before: int | None, limit: int, spare_own: bool) -> int:
-    """Removes closed trees, those that closed first before others, until `limit` executions are gone or none is left."""
+    """Removes closed trees, those that closed first before others, until `limit` executions are gone or none is left;
+    then completions whose keys are free."""
     removed = 0
     roots: list[str] = []
+    own_before = None if spare_own else closed_before
     if limit > 0:
-        own_before = None if spare_own else closed_before
         for id, _ in session.read("prunable", now, closed_before, own_before, min(limit, MOST_ROOTS)):
             if removed >= limit:
                 break
@@ -61,6 +62,7 @@ def prune(session: Session, now: int, closed_before: int | None, limit: int, spa
         session.run("remove_entries", roots)
         session.run("remove_signals", roots)
         session.run("remove_trees", roots)
+    session.run("remove_externals", now, closed_before, own_before, max(limit, 0))
     return removed
 
 

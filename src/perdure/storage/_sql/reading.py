@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
+from perdure.model.externals import Completion
 from perdure.model.query import Query
 from perdure.model.records import Child, Entry, Found, JournalView, Received, Row, Stat, WorkerRow
 from perdure.storage._sql.matching import conditions
@@ -30,7 +31,11 @@ def get(session: Session, ids: Sequence[str], name: str = "get") -> list[Row | N
 
 def journal(session: Session, ids: Sequence[str]) -> list[JournalView]:
     """What is recorded, entries and signals by position, children in the order in which they went in."""
-    heads = {row[0]: int(row[1]) for row in session.read("journal_heads", ids)}
+    heads = {row[0]: (int(row[1]), row[2]) for row in session.read("journal_heads", ids)}
+    external = [id for id, (_, keyed) in heads.items() if keyed]
+    completions = (
+        {row[0]: Completion(*row[1:]) for row in session.read("journal_externals", external)} if external else {}
+    )
     entries = _grouped(session, "journal_entries", ids)
     children = _grouped(session, "journal_children", ids)
     signals = _grouped(session, "journal_signals", ids)
@@ -39,7 +44,8 @@ def journal(session: Session, ids: Sequence[str]) -> list[JournalView]:
             entries=tuple([Entry(*row) for row in sorted(entries[id], key=_by_position)]),
             children=tuple([_child(row) for row in children[id]]),
             signals=tuple([Received(*row) for row in sorted(signals[id], key=_by_acceptance)]),
-            children_settled=heads[id],
+            children_settled=heads[id][0],
+            external=completions.get(id),
         )
         if id in heads
         else JournalView()

@@ -59,6 +59,7 @@ def drop_entries(tables: Tables, id: str, prefix: str) -> None:
     for place, entry in list(journal.items()):
         if entry.key.startswith(prefix) and (entry.kind != "signal" or entry.value is None):
             tables.drop(journal, place)
+    tables.set(tables.suspended, id, True)
 
 
 def signal(tables: Tables, items: Sequence[NewSignal], now: int) -> list[Status | None]:
@@ -113,7 +114,7 @@ def _row(item: NewExecution, now: int) -> Row:
         generation=0, attempt=0, crashes=CLAIMED_ONCE if leased else 0, drifts=0,
         due_at=now if item.due_at is None else item.due_at, deadline_at=item.deadline_at,
         input=item.input, input_digest=item.input_digest, result=None, failure=None, waits=None, cancel_reason=None,
-        progress=None, idempotency_key=item.idempotency_key, options=item.options, version=item.version,
+        progress=None, idempotency_key=item.idempotency_key, external_key=item.external_key, options=item.options, version=item.version,
         tags=item.tags, trace=item.trace, parent_id=item.parent_id, slot=item.slot,
         slot_generation=item.slot_generation, root_id=item.root_id or item.id, depth=item.depth,
         max_crashes=item.max_crashes, retention=item.retention, children_total=0, children_settled=0,
@@ -124,6 +125,8 @@ def _row(item: NewExecution, now: int) -> Row:
 def _link(tables: Tables, row: Row) -> None:
     if row.idempotency_key is not None:
         tables.set(tables.keys, (row.task_name, row.idempotency_key), row.id)
+    if row.external_key is not None:
+        tables.set(tables.within(tables.keyed, (row.task_name, row.external_key)), row.id, True)
     if row.parent_id is None:
         return
     tables.set(tables.within(tables.children, row.parent_id), row.id, True)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import cast
 
 from perdure.model.records import Reclaimed, Row
+from perdure.storage.memory import externals
 from perdure.storage.memory.moves import End, Moves
 from perdure.storage.memory.tables import Tables
 from perdure.storage.settling import cancelled_failure, deadline_failure, worker_lost_failure
@@ -34,7 +35,8 @@ def reclaim(tables: Tables, now: int) -> Reclaimed:
 
 
 def prune(tables: Tables, now: int, closed_before: int | None, limit: int, spare_own: bool) -> int:
-    """Removes closed trees, those that closed first before others, until `limit` executions are gone or none is left."""
+    """Removes closed trees, those that closed first before others, until `limit` executions are gone or none is left;
+    then completions whose keys are free."""
     removed = 0
     for closed_at, id in list(tables.closed_roots.groups.get(None, ())):
         if removed >= limit:
@@ -44,6 +46,7 @@ def prune(tables: Tables, now: int, closed_before: int | None, limit: int, spare
         spared = spare_own and retention is not None
         if kept_enough or (closed_before is not None and closed_at < closed_before and not spared):
             removed += _remove_tree(tables, id)
+    externals.prune(tables, now, closed_before, limit, spare_own)
     return removed
 
 

@@ -123,6 +123,8 @@ class Moves:
         names = [received.name for received in self.tables.signals.get(id, {}).values()]
         if any(names.count(name) > taken for name, taken in zip(outcome.signals, outcome.taken, strict=True)):
             yield self.now
+        if outcome.external is not None and outcome.external in self.tables.externals:
+            yield self.now
         if id in self.tables.reopened:  # the pass knew another number of settled children than there is
             yield self.now
         yield from self._joined(outcome, self.tables.rows[id].children_settled)

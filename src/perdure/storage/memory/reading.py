@@ -70,11 +70,13 @@ def _view(tables: Tables, row: Row) -> JournalView:
         tables.entries.get(row.id, {}).values(), key=lambda entry: (entry.position, entry.key, entry.scope)
     )
     children = [tables.rows[id] for id in tables.children.get(row.id, ())]
+    kept = None if row.external_key is None else tables.externals.get((row.task_name, row.external_key))
     return JournalView(
         entries=tuple(entries),
         children=tuple(_child(tables, child) for child in children),
         signals=tuple(tables.signals.get(row.id, {}).values()),
         children_settled=row.children_settled,
+        external=None if kept is None else kept.completion,
     )
 
 

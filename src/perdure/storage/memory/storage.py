@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager, contextmanager
 from threading import RLock
 from typing import Final
 
+from perdure.model.externals import Answered, NewCompletion
 from perdure.model.query import Query
 from perdure.model.records import (
     Beat,
@@ -31,7 +32,7 @@ from perdure.model.records import (
     WorkerRow,
 )
 from perdure.model.status import Status
-from perdure.storage.memory import commits, intake, leases, maintenance, reading
+from perdure.storage.memory import commits, externals, intake, leases, maintenance, reading
 from perdure.storage.memory.tables import Tables
 from perdure.storage.protocol import Order
 
@@ -70,6 +71,10 @@ class MemoryStorage:
     def signal(self, items: Sequence[NewSignal], now: int) -> list[Status | None]:
         with self._step():
             return intake.signal(self._tables, items, now)
+
+    def complete_external(self, items: Sequence[NewCompletion], now: int) -> list[Answered]:
+        with self._step():
+            return externals.complete_external(self._tables, items, now)
 
     def cancel(self, items: Sequence[tuple[str, str]], now: int) -> list[Status | None]:
         with self._step():

@@ -14,14 +14,24 @@ from typing import Any, Final, TypeAlias, TypeVar
 
 import msgspec
 
+from perdure.model.externals import Completion
 from perdure.model.records import Entry, Received, Row, Suspended, WorkerRow
 
+G = TypeVar("G")
 K = TypeVar("K")
 V = TypeVar("V")
 Item: TypeAlias = tuple[int, str]
 Mark: TypeAlias = tuple["SortedGroups", Hashable, Item]
 
 OPEN_IDLE: Final = frozenset({"pending", "waiting"})
+
+
+class Kept(msgspec.Struct, frozen=True):
+    """A completion of an external task, under the id it came with; `expires_at`: when the task's own retention ends."""
+
+    id: str
+    completion: Completion
+    expires_at: int | None
 
 
 class SortedGroups:
@@ -66,7 +76,7 @@ class Tables:
         """Of waiting executions: under which conditions they fall due."""
         self.stale: dict[str, bool] = {}
         self.suspended: dict[str, bool] = {}
-        """Executions that were suspended once: a pass of theirs is to be replayed."""
+        """Executions that were suspended once, or dropped what they had recorded: they have a past to be read."""
         self.reopened: dict[str, bool] = {}
         """Running executions of which a child was opened again meanwhile."""
         self.entries: dict[str, dict[tuple[str, str], Entry]] = {}
@@ -74,6 +84,10 @@ class Tables:
         self.children: dict[str, dict[str, bool]] = {}
         self.keys: dict[tuple[str, str], str] = {}
         self.slots: dict[tuple[str, str, int], str] = {}
+        self.externals: dict[tuple[str, str], Kept] = {}
+        """By task and key."""
+        self.keyed: dict[tuple[str, str], dict[str, bool]] = {}
+        """Executions by their task and external key."""
         self.workers: dict[str, WorkerRow] = {}
         self.due = SortedGroups()
         """By (queue, task, priority): pending and waiting ones that have a due time."""
@@ -122,6 +136,8 @@ class Tables:
             self.drop(self.keys, (row.task_name, row.idempotency_key))
         if row.parent_id is not None and row.slot is not None:
             self.drop(self.slots, (row.parent_id, row.slot, row.slot_generation))
+        if row.external_key is not None:
+            self.drop(self.keyed[row.task_name, row.external_key], id)
         if row.parent_id in self.children:
             self.drop(self.children[row.parent_id], id)
         self._swap(id, None)
@@ -141,8 +157,8 @@ class Tables:
             old = table.pop(key)
             self._undo.append(lambda: table.__setitem__(key, old))
 
-    def within(self, table: dict[str, dict[K, V]], id: str) -> dict[K, V]:
-        """The inner dictionary of one execution, made when it is missing."""
+    def within(self, table: dict[G, dict[K, V]], id: G) -> dict[K, V]:
+        """The inner dictionary of one execution (or what else groups them), made when it is missing."""
         if id not in table:
             self.set(table, id, {})
         return table[id]

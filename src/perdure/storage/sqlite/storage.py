@@ -14,6 +14,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
+from perdure.model.externals import Answered, NewCompletion
 from perdure.model.query import Query
 from perdure.model.records import (
     Beat,
@@ -34,7 +35,7 @@ from perdure.model.records import (
     WorkerRow,
 )
 from perdure.model.status import Status
-from perdure.storage._sql import commits, intake, leases, maintenance, migrations, reading
+from perdure.storage._sql import commits, externals, intake, leases, maintenance, migrations, reading
 from perdure.storage._sql.session import Session
 from perdure.storage.protocol import Order
 from perdure.storage.sqlite.checkpoints import is_affected
@@ -94,6 +95,11 @@ class SQLiteStorage:
         with self._database.writing() as session:
             self._now = now
             return intake.signal(session, items, now)
+
+    def complete_external(self, items: Sequence[NewCompletion], now: int) -> list[Answered]:
+        with self._database.writing() as session:
+            self._now = now
+            return externals.complete_external(session, items, now)
 
     def cancel(self, items: Sequence[tuple[str, str]], now: int) -> list[Status | None]:
         with self._database.writing() as session:

@@ -20,6 +20,7 @@ from perdure.testing.conformance.claim import ClaimConformance
 from perdure.testing.conformance.client import ClientConformance, OperatorConformance
 from perdure.testing.conformance.commit import CommitConformance
 from perdure.testing.conformance.enqueue import EnqueueConformance
+from perdure.testing.conformance.externals import ExternalConformance
 from perdure.testing.conformance.prune import PruneConformance
 from perdure.testing.conformance.reads import ReadConformance
 from perdure.testing.conformance.reclaim import ReclaimConformance
@@ -34,6 +35,7 @@ __all__ = [
     "ClientConformance",
     "CommitConformance",
     "EnqueueConformance",
+    "ExternalConformance",
     "OperatorConformance",
     "PruneConformance",
     "ReadConformance",
@@ -52,6 +54,7 @@ class StorageConformance(
     ChapterConformance,
     TreeConformance,
     SignalConformance,
+    ExternalConformance,
     CancelConformance,
     RetryConformance,
     ReclaimConformance,

@@ -30,6 +30,7 @@ from perdure.errors import (
     PayloadTooLargeError,
 )
 from perdure.model.policy import Sizes
+from perdure.testing.conformance.client_externals import AnswerConformance
 from perdure.testing.conformance.client_handles import HandleConformance
 from perdure.testing.conformance.client_operators import BulkConformance
 from perdure.testing.conformance.client_tasks import ClientLike, Point, Tasks, reached
@@ -48,7 +49,7 @@ class StartConformance:
     @pytest.fixture
     def app(self, url: str) -> Perdure:
         """The engine's app, not open; looks around often, because the tests wait for what it does."""
-        return Perdure(url, poll=0.05, sizes=Sizes(signal=1000, input=10_000))
+        return Perdure(url, poll=0.05, sizes=Sizes(signal=1000, input=10_000, result=10_000))
 
     @pytest.fixture
     def tasks(self, app: Perdure) -> Tasks:
@@ -186,7 +187,7 @@ class StartConformance:
                 await verb
 
 
-class ClientConformance(StartConformance, HandleConformance):
+class ClientConformance(StartConformance, HandleConformance, AnswerConformance):
     """What every client must do."""
 
 

@@ -14,9 +14,10 @@ from perdure.app import Perdure
 from perdure.engine.context import Context
 from perdure.engine.handle import Handle
 from perdure.engine.task import Call, Task
-from perdure.model.execution import Execution, Page, Stats, WorkerInfo
+from perdure.model.execution import Answer, Execution, Page, Stats, WorkerInfo
 from perdure.model.policy import Retry
 from perdure.model.status import Status
+from perdure.styles.external import ExternalTask
 
 R = TypeVar("R")
 
@@ -28,6 +29,8 @@ class ClientLike(Protocol):
     async def run(self, call: Call[R]) -> R: ...
     async def enqueue_many(self, calls: Sequence[Call[R]]) -> list[Handle[R]]: ...
     def handle(self, id: str) -> Handle[Any]: ...
+    async def complete(self, name: str, key: str, value: object = None) -> Answer[object]: ...
+    async def fail(self, name: str, key: str, why: str) -> Answer[object]: ...
     async def search(
         self, query: str = "", order: Literal["newest", "oldest"] = "newest", limit: int = 100, after: str | None = None
     ) -> Page[Execution[object]]: ...
@@ -62,7 +65,7 @@ class Tasks:
         self._declare_steps(app)
         self.all: tuple[Task[..., object], ...] = (
             self.add, self.mirror, self.break_down, self.break_once, self.ask, self.hang, self.too_slow, self.steps,
-            self.family,
+            self.family, self.decide, self.note,
         )  # fmt: skip
 
     def _declare_quick(self, app: Perdure) -> None:
@@ -95,6 +98,8 @@ class Tasks:
             await asyncio.Event().wait()
 
         self.ask, self.hang, self.too_slow = ask, hang, too_slow
+        self.decide: ExternalTask[Point] = app.external_task("decide", Point)
+        self.note: ExternalTask[str] = app.external_task("note", str)
 
     def _declare_steps(self, app: Perdure) -> None:
         @app.activity

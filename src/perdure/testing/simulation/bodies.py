@@ -80,6 +80,7 @@ class Bodies:
             self._die()
             await asyncio.Event().wait()
 
+        self.answer = declare.external_task("answer", str, max_crashes=1_000_000)
         self.work, self.tell, self.program, self.tree, self.poison = work, tell, program, tree, poison
         self.repeat = declare.loop("repeat", self._iterate, retries=TRIES, delay=0.1, max_crashes=1000)
 
@@ -121,6 +122,8 @@ class Bodies:
                 return await self._sleep(ctx, step)
             case "signal":
                 return await ctx.wait_for(step.name, str)
+            case "external":
+                return await self.answer(f"{ctx.execution_id} {step.name}")
             case "late":
                 return await self._late(ctx, step)
             case "gather":

@@ -15,8 +15,9 @@ import msgspec
 from perdure.testing.simulation.tape import Tape
 
 Kind = Literal[
-    "act", "again", "sleep", "signal", "late", "child", "spawn", "map", "gather", "enqueue", "loop", "list", "tree"
-]
+    "act", "again", "sleep", "signal", "late", "child", "spawn", "map", "gather", "enqueue", "loop", "list", "tree",
+    "external",
+]  # fmt: skip
 KINDS: Final[tuple[Kind, ...]] = (
     "act", "again", "sleep", "signal", "late", "child", "spawn", "map", "gather", "enqueue", "loop", "list", "tree",
 )  # fmt: skip
@@ -70,8 +71,12 @@ class Maker:
         self._tape, self._room, self._count = tape, room, 0
 
     def root(self, name: str) -> Node:
-        """A program for a root: it may wait for signals."""
-        return self._node(name, 0)
+        """A program for a root: it may wait for signals, and for external tasks whose keys hold its id."""
+        node = self._node(name, 0)
+        steps = list(node.steps)
+        for number in range(self._tape.pick("outside", 3, 0.5)):
+            steps.insert(self._tape.choose("outside", len(steps) + 1), Step("external", f"x{number}"))
+        return msgspec.structs.replace(node, steps=tuple(steps))
 
     def _node(self, name: str, depth: int) -> Node:
         self._room -= 1
@@ -113,6 +118,11 @@ def signals(node: Node) -> list[str]:
     return [step.name for step in node.steps if step.kind == "signal"]
 
 
+def externals(node: Node) -> list[str]:
+    """The external tasks for which a root waits."""
+    return [step.name for step in node.steps if step.kind == "external"]
+
+
 def succeeds(node: Node) -> bool:
     """Whether an execution of the program completes, left alone."""
     return node.fails <= RETRIES
@@ -146,7 +156,7 @@ def _step_mismatch(step: Step, part: object, values: Values) -> str | None:
         case "sleep":
             right = isinstance(part, float) and part > step.span - 0.0005
             return None if right else f"{step.name} slept {part!r}, not {step.span}"
-        case "signal":
+        case "signal" | "external":
             return None if part == step.name else f"{step.name} received {part!r}"
         case "late":
             return None if part == "late" else f"{step.name} received {part!r}, not its time-out"

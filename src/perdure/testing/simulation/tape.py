@@ -1,7 +1,7 @@
 """The tape: every choice of a simulated run, drawn from one seed, so that the run can be repeated and made smaller.
 
 A choice is a number, and 0 is always the harmless one: the first callback in line, no fault, no crash. Choices are kept per
-stream (`program`, `order`, `faults`, `chaos`), so that leaving one out does not shift the others. A failing tape shrinks by
+stream (`program`, `order`, `faults`, `chaos`, `outside`), so that leaving one out does not shift the others. A failing tape shrinks by
 writing zeros into it: what is left is what the failure needs.
 """
 
@@ -20,7 +20,7 @@ class Tape:
 
     def __init__(self, seed: int = 0, log: Log | None = None) -> None:
         self.seed, self._replay = seed, log
-        self._sources = {name: seeded(f"{seed} {name}") for name in ("program", "order", "faults", "chaos")}
+        self._sources = {name: seeded(f"{seed} {name}") for name in ("program", "order", "faults", "chaos", "outside")}
         self.log: Log = defaultdict(list)
 
     def choose(self, stream: str, count: int) -> int:
@@ -72,7 +72,7 @@ def _candidates(best: Log) -> Iterator[Log]:
     """Tapes with one block zeroed, of the best tape at that moment: whole streams first, single choices last."""
     size = max(map(len, best.values()), default=0)
     while size:
-        for name in ("order", "faults", "chaos", "program"):
+        for name in ("order", "faults", "chaos", "outside", "program"):
             for start in range(0, len(best.get(name, ())), size):
                 values = best[name]
                 end = min(start + size, len(values))

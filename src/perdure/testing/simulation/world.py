@@ -27,15 +27,14 @@ from perdure.testing.simulation.bodies import Bodies
 from perdure.testing.simulation.lists import wrong_list
 from perdure.testing.simulation.loop import Process, SimLoop, current_process
 from perdure.testing.simulation.profile import SPANS, Profile
-from perdure.testing.simulation.programs import Maker, Node, mismatch, signals, succeeds
+from perdure.testing.simulation.programs import Maker, Node, externals, mismatch, signals, succeeds
 from perdure.testing.simulation.storage import SimStorage, short
 from perdure.testing.simulation.tape import Tape
 
 START: Final = 1_767_225_600_000
 LEASE: Final = 4.0
 PATIENCE: Final = 900.0
-CHECKED: Final = 250
-"""Steps between two looks of the checker."""
+CHECKED: Final = 250  # steps between two looks of the checker
 
 
 class WrongError(AssertionError):
@@ -283,6 +282,8 @@ class World:
             self._as_now(self._cancel(app, handle.id))
         for index, name in enumerate(signals(root)):
             await self._signal(app, handle.id, f"{id} signal {index}", name)
+        for name in externals(root):
+            self._as_now(self._answer(app, f"{handle.id} {name}", name))
         execution = await self._stubborn(handle.wait)
         self._note_end(handle.id)
         self._judge_root(root, execution)
@@ -294,6 +295,14 @@ class World:
         await asyncio.sleep(self.tape.choose("order", 4) * 0.8)
         await self._stubborn(lambda: app.client.send_signal(signal_id, id, name, f'"{name}"'))
         self.history.append(Observed(verb="signal", execution_id=id, signal_id=signal_id))
+
+    async def _answer(self, app: Perdure, key: str, value: str) -> None:
+        """Two that answer one key: the second always reads what the first wrote."""
+        await asyncio.sleep(self.tape.choose("outside", 6) * 0.8)
+        await self._stubborn(lambda: app.complete("answer", key, value))
+        again = await self._stubborn(lambda: app.complete("answer", key, "late"))
+        if (again.value, again.first) != (value, False):
+            raise WrongError(f"{key} was answered with {value!r}, and then stands {again.value!r}")
 
     async def _cancel(self, app: Perdure, id: str) -> None:
         await asyncio.sleep(self.tape.choose("order", 8) * 0.9)

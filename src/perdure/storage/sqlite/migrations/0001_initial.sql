@@ -3,7 +3,7 @@
 -- The first columns of `executions` are small and change often, payloads stand last. Columns that `Row` does not have:
 --   place         where it is found: 0 falls due later, 1 due, 2 due and a suspect (crashed twice or more), 3 waits without
 --                 a moment, 4 running, 5 completed, 6 settled without success
---   marks         bits: 1 has (had) entries, 2 was suspended once, 4 a child was opened again while it ran,
+--   marks         bits: 1 has (had) entries, 2 was suspended once or dropped some, 4 a child was opened again while it ran,
 --                 8 waits, and a child without success wakes it
 --   signals       how many signals it was sent
 --   stale         settled without success before its parent's current attempt (or surely will), or forgotten
@@ -51,6 +51,7 @@ CREATE TABLE executions (
     expires_at INTEGER,
     input_digest TEXT,
     idempotency_key TEXT,
+    external_key TEXT,
     options TEXT,
     version TEXT,
     tags TEXT,
@@ -71,6 +72,7 @@ CREATE INDEX executions_deadline ON executions (queue, deadline_at)
     WHERE deadline_at IS NOT NULL AND status IN ('pending', 'waiting');
 CREATE INDEX executions_held ON executions (worker_id) WHERE worker_id IS NOT NULL;
 CREATE UNIQUE INDEX executions_key ON executions (task_name, idempotency_key) WHERE idempotency_key IS NOT NULL;
+CREATE INDEX executions_external ON executions (task_name, external_key, status) WHERE external_key IS NOT NULL;
 CREATE UNIQUE INDEX executions_slot ON executions (parent_id, slot, slot_generation) WHERE parent_id IS NOT NULL;
 CREATE INDEX executions_root ON executions (root_id) WHERE parent_id IS NOT NULL;
 CREATE INDEX executions_age ON executions (created_at);
@@ -111,6 +113,21 @@ CREATE TABLE signals (
 ) WITHOUT ROWID;
 
 CREATE UNIQUE INDEX signals_id ON signals (execution_id, id);
+
+-- What external tasks were completed with, by key. `expires_at`: when the task's own retention ends.
+CREATE TABLE externals (
+    task_name TEXT NOT NULL,
+    key TEXT NOT NULL,
+    id TEXT NOT NULL,
+    value TEXT,
+    failure TEXT,
+    completed_at INTEGER NOT NULL,
+    expires_at INTEGER,
+    PRIMARY KEY (task_name, key)
+) WITHOUT ROWID;
+
+CREATE INDEX externals_age ON externals (completed_at);
+CREATE INDEX externals_expiry ON externals (expires_at) WHERE expires_at IS NOT NULL;
 
 -- `boot_id` and `inode` name the host and the lock file whose release shows that the worker is dead.
 CREATE TABLE workers (

@@ -3,19 +3,20 @@
 WITH given (
     id, input, input_digest, idempotency_key, slot,
     task_name, queue, priority, due_at, deadline_at, options, version, tags, trace,
-    parent_id, slot_generation, root_id, depth, max_crashes, retention, worker_id, spawner_id, spawner_token
-) AS (VALUES {rows:23})
+    parent_id, slot_generation, root_id, depth, max_crashes, retention, worker_id, external_key,
+    spawner_id, spawner_token
+) AS (VALUES {rows:24})
 INSERT INTO executions (
     id, input, input_digest, idempotency_key, slot,
     task_name, queue, priority, due_at, deadline_at, options, version, tags, trace,
-    parent_id, slot_generation, root_id, depth, max_crashes, retention, worker_id,
+    parent_id, slot_generation, root_id, depth, max_crashes, retention, worker_id, external_key,
     created_at, status, place, token, crashes, started_at
 )
 SELECT
     id, input, input_digest, idempotency_key, slot,
     task_name, queue, priority, coalesce(due_at, ?1), deadline_at, options, version, tags, trace,
     parent_id, slot_generation, CASE root_id WHEN '' THEN id ELSE root_id END, depth, max_crashes, retention, worker_id,
-    ?1,
+    external_key, ?1,
     CASE WHEN worker_id IS NULL THEN 'pending' ELSE 'running' END,
     CASE WHEN worker_id IS NOT NULL THEN 4 ELSE coalesce(due_at, ?1) <= ?1 END,
     worker_id IS NOT NULL,

@@ -1,0 +1,70 @@
+"""`diagram`: a task as declared, or an execution as it stands with what is below it, as Mermaid."""
+
+from __future__ import annotations
+
+import click
+
+from perdure.app import Perdure
+from perdure.cli.completing import task_names
+from perdure.cli.problems import Problem
+from perdure.cli.screen import print_json
+from perdure.cli.where import Where, imported_task, shared
+from perdure.errors import ExecutionNotFoundError
+from perdure.mermaid import Part, draw, fenced, part_of
+
+DEEP = 50
+
+
+@click.command()
+@click.argument("target", metavar="TASK | MODULE:TASK | ID", shell_complete=task_names)
+@click.option("--width", type=click.IntRange(1), default=50, show_default=True, help="Boxes below one, at most.")
+@click.option("--fenced", "in_markdown", is_flag=True, help="As a block of Markdown.")
+@shared()
+def diagram(where: Where, target: str, width: int, in_markdown: bool) -> None:
+    """Draw a task of the app, or an execution with its children and how they stand, as Mermaid.
+
+    \b
+        perdure --app shop:app diagram order
+        perdure diagram shop:order
+        perdure diagram ID --fenced >> notes.md
+    """
+    kind, part = _found(where, target, width)
+    text = draw(part, widest=width)
+    if where.json:
+        print_json({"kind": kind, "target": target, "mermaid": text})
+    else:
+        click.echo(fenced(text) if in_markdown else text, nl=False)
+
+
+def _found(where: Where, target: str, width: int) -> tuple[str, Part]:
+    """What is meant: a task by module, a task of the app, an execution."""
+    if ":" in target:
+        return "task", imported_task(target).outline()
+    if where.named is not None:
+        tasks = where.app().tasks
+        if target in tasks:
+            return "task", tasks[target].outline()
+    try:
+        return "execution", where.read(lambda app: _execution(app, target, width))
+    except (ExecutionNotFoundError, Problem) as error:
+        if where.named is None or (isinstance(error, Problem) and error.code != 5):
+            raise
+        raise Problem(
+            4, f"there is neither a task nor an execution {target!r}", str(error), "perdure tasks, perdure list"
+        ) from None
+
+
+async def _execution(app: Perdure, id: str, width: int) -> Part:
+    """An execution and what is below it, each child read once, no more of them than are drawn one by one."""
+
+    async def below(id: str, depth: int) -> list[Part]:
+        children = await app.handle(id).children()
+        return [
+            part_of(
+                child, await below(child.id, depth + 1) if child.children_total and depth < DEEP and at < width else ()
+            )
+            for at, child in enumerate(children)
+        ]
+
+    execution = await app.handle(id).execution()
+    return part_of(execution, await below(id, 0))

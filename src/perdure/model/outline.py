@@ -1,0 +1,51 @@
+"""What a task or an execution is made of, as far as a drawing shows it: a tree of parts.
+
+A style says of its tasks what they consist of (`Task.outline`); `part_of` says it of executions. `perdure.mermaid` draws
+both. Nothing here reads a store, and no part knows who draws it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+from perdure.model.execution import Execution
+from perdure.model.status import Status
+
+Shape: TypeAlias = Literal["task", "external", "finalize", "more"]
+Order: TypeAlias = Literal["parallel", "sequence"]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One box: `name`, below it `note`. Its `parts` come after it, all at once or one after the other, and `last` when all
+    of them are over. `again` is the label of the way back to itself, where it is repeated."""
+
+    name: str
+    note: str = ""
+    shape: Shape = "task"
+    status: Status | None = None
+    parts: tuple[Part, ...] = ()
+    order: Order = "parallel"
+    last: Part | None = None
+    again: str = ""
+
+
+def part_of(execution: Execution[Any], parts: Sequence[Part] = ()) -> Part:
+    """An execution as it stands, with what is below it."""
+    external = any(wait.kind == "external" for wait in execution.waits)
+    return Part(
+        execution.task_name, _note(execution), "external" if external else "task", execution.status, tuple(parts)
+    )
+
+
+def _note(execution: Execution[Any]) -> str:
+    words = execution.status.replace("_", " ")
+    if execution.finished_at is not None:
+        took = (execution.finished_at - (execution.started_at or execution.created_at)).total_seconds()
+        return f"{words} in {took:.3g} s"
+    if execution.waits:
+        waits = [f"{wait.kind} {wait.name}".strip() for wait in execution.waits[:3]]
+        return f"{words}: {', '.join(waits)}"
+    return words
