@@ -32,7 +32,7 @@ from perdure.settings import Settings, settings
 from perdure.storage import Storage
 from perdure.storage.opening import open_storage
 from perdure.storage.store import Store
-from perdure.worker.records import WorkerSettings
+from perdure.worker.records import WorkerSettings, package_version
 from perdure.worker.service import WorkerService
 from perdure.worker.worker import Worker
 
@@ -381,16 +381,6 @@ async def _close(opened: Opened, drain: float) -> None:
     finally:
         opened.client.close()
         await opened.store.close()
-
-
-def package_version() -> str:
-    """The installed version of this package."""
-    from importlib.metadata import PackageNotFoundError, version  # slow to import, and rarely asked
-
-    try:
-        return version("perdure")
-    except PackageNotFoundError:
-        return "unknown"
 
 
 __all__ = ["Connection", "Parts", "Perdure"]

@@ -42,6 +42,7 @@ from perdure.model.records import (
     WorkerRow,
 )
 from perdure.storage.store import Ending, Store
+from perdure.worker.beats import beat_of, obey
 from perdure.worker.claimer import Claimer
 from perdure.worker.heartbeat import Heart
 from perdure.worker.maintenance import Maintenance
@@ -375,25 +376,14 @@ class Worker:
         return worker_row(self.id, self.settings, self._started_at, self.clock.now(), self.shutting_down)
 
     def _beat(self) -> Heartbeat:
-        held = list(self._drivers.values())
-        running = tuple((driver.claim.id, driver.claim.token) for driver in held if driver.phase == "running")
-        return Heartbeat(self._row(), running)
+        return beat_of(self._row(), list(self._drivers.values()))
 
     def _whole_beat(self) -> Heartbeat:
         """Made while nothing is in flight: what is not named here was never handed over."""
         holding = self._drivers.keys() | self._active | self._handed_off
-        return msgspec.structs.replace(self._beat(), holding=tuple(sorted(holding)))
+        return beat_of(self._row(), list(self._drivers.values()), holding)
 
     def _heard(self, asked: Heartbeat, beat: Beat) -> None:
-        """Old news, of a pass that has ended meanwhile, is passed over."""
-        tokens = dict(asked.running)
-        for execution_id in beat.lost:
-            driver = self._drivers.get(execution_id)
-            if driver is not None and driver.phase == "running" and driver.claim.token == tokens.get(execution_id):
-                driver.interrupt()  # releases under its token: harmless if lost
-        for execution_id, reason in beat.cancelled:
-            driver = self._drivers.get(execution_id)
-            if driver is not None:
-                driver.cancel(reason)
+        obey(asked, beat, self._drivers)
         if beat.drain:
             self.drained.set()
