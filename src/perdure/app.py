@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, cast
 from perdure.client.blocking import BlockingClient, LoopThread, warn_of_running_loop
 from perdure.client.client import Client
 from perdure.clock import Clock, SystemClock, seconds
+from perdure.closing import Steps
 from perdure.codec import PayloadCodec, Payloads
 from perdure.engine.handle import Handle
 from perdure.engine.ports import Transport
@@ -153,7 +154,8 @@ class Perdure(Registry):
 
     async def close(self, *, drain: Duration | None = None) -> None:
         """Closes in order: no new claims, `ctx.shutting_down` turns true, up to `drain` seconds for running bodies,
-        the rest is interrupted and released, then the storage is closed. Closing twice is no error."""
+        the rest is interrupted and released, then the storage is closed. Closing twice is no error.
+        A cancel cuts the waiting short, and is passed on once the app is closed."""
         self._leave_to_parent()
         opened = self._opened
         if opened is None or self._closing:
@@ -194,8 +196,10 @@ class Perdure(Registry):
         warn_of_running_loop()
         thread = LoopThread()
         try:
-            thread.portal.run(self.start(worker=worker))
+            thread.run(self.start(worker=worker))
         except BaseException:
+            if self._opened is not None and self._opened.loop is thread.portal.loop:
+                thread.run(self.close(drain=0))
             thread.close()
             raise
         self._thread = thread
@@ -206,7 +210,7 @@ class Perdure(Registry):
         thread, self._thread = self._thread, None
         if thread is not None:
             try:
-                thread.portal.run(self.close())
+                thread.run(self.close())
             finally:
                 thread.close()
 
@@ -369,18 +373,22 @@ class _ForWorker:
         if self._own:
             await self._app.close(drain=self._changed.get("drain"))
         elif opened.worker is not None:
-            await opened.worker.stop(self._changed.get("drain"))
-            opened.worker = None
+            try:
+                await opened.worker.stop(self._changed.get("drain"))
+            finally:
+                opened.worker = None
 
 
 async def _close(opened: Opened, drain: float) -> None:
     """In order: the worker drains, whoever waits learns of it, the storage is closed."""
+    steps = Steps()
     try:
         if opened.worker is not None:
-            await opened.worker.stop(drain)
+            await steps.take(opened.worker.stop(drain))
     finally:
         opened.client.close()
-        await opened.store.close()
+        await steps.take(opened.store.close())
+    steps.end()
 
 
 __all__ = ["Connection", "Parts", "Perdure"]

@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable
 
 from perdure.clock import Cancellable, Clock
+from perdure.closing import Steps
 from perdure.errors import AppClosedError, StorageError
 from perdure.model.records import Beat, Heartbeat
 from perdure.storage.store import Store
@@ -78,12 +79,14 @@ class Heart:
         for timer in (self._timer, self._soon):
             if timer is not None:
                 timer.cancel()
+        steps = Steps()
         if self._thread is not None:
-            await asyncio.to_thread(self._thread.join)
+            await steps.take(asyncio.to_thread(self._thread.join))
         try:
-            await self._store.ask("heartbeat", farewell)
+            await steps.take(self._store.ask("heartbeat", farewell))
         except (StorageError, AppClosedError) as error:
             logger.warning("the worker could not say that it leaves; its lease will end: %s", error)
+        steps.end()
 
     def doubt(self) -> None:
         """An answer was lost: the store may think that this worker holds what it knows nothing of. Says what it holds."""
@@ -158,6 +161,8 @@ class Heart:
         began, storage = self._clock.monotonic(), self._store.storage
         try:
             with storage.transaction():
+                if self._stop.is_set():  # nobody waited for this thread: the farewell may be written
+                    raise AppClosedError("the worker left while its heartbeat waited")
                 beat = self._make()
                 answer = storage.heartbeat(beat, self._clock.now())
             return beat, answer

@@ -9,6 +9,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Final, Protocol
 
+from perdure.closing import Steps
 from perdure.worker.worker import Worker
 
 SELDOM: Final = 10_000
@@ -45,10 +46,12 @@ class WorkerService:
         """Works until stopped. Raises `StorageError` when the storage cannot be opened."""
         self.worker = await self._opening.open()
         handled = self._handle_signals()
+        steps = Steps()
         try:
             with _seldom_collected():
-                await self._until_stopped(self.worker)
-                await self._close()
+                await steps.take(self._until_stopped(self.worker))
+                await steps.take(self._close())
+                steps.end()
         finally:
             for number in handled:
                 asyncio.get_running_loop().remove_signal_handler(number)
@@ -65,12 +68,14 @@ class WorkerService:
         closing = asyncio.ensure_future(self._opening.close())
         self._stop.set()  # an operator's drain counts as the first
         second = asyncio.ensure_future(self._second.wait())
-        await asyncio.wait([closing, second], return_when=asyncio.FIRST_COMPLETED)
+        steps = Steps()
+        await steps.take(asyncio.wait([closing, second], return_when=asyncio.FIRST_COMPLETED))
         second.cancel()
         if not closing.done() and self.worker is not None:
             self.hurried = True
             self.worker.hurry()
-        await closing
+        await steps.take(closing)
+        steps.end()
 
     def _handle_signals(self) -> list[signal.Signals]:
         """Signals set the stop; where the loop cannot handle them (another thread) they are left alone."""

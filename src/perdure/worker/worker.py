@@ -18,6 +18,7 @@ import msgspec
 
 from perdure.client.client import Client
 from perdure.clock import Clock, Timeout
+from perdure.closing import Steps
 from perdure.codec import Payloads
 from perdure.engine import scope
 from perdure.engine.driver import Driver
@@ -112,7 +113,8 @@ class Worker:
         self._claimer.due()
 
     async def stop(self, drain: float | None = None) -> None:
-        """Ends in order, waiting up to `drain` seconds for running bodies; then they are interrupted and released."""
+        """Ends in order, waiting up to `drain` seconds for running bodies; then they are interrupted and released.
+        A cancel does not break that off: it only ends the waiting at which it comes, and is passed on at the end."""
         if self.shutting_down:
             return
         self.shutting_down = True
@@ -120,18 +122,20 @@ class Worker:
         bound = self.settings.drain if drain is None else drain
         if self._active:
             logger.info("worker %s drains: %d executions may run on for %.3g s", self.id, len(self._active), bound)
-        await self._emptied(0 if self._hurried else bound)
+        steps = Steps()
+        await steps.take(self._emptied(0 if self._hurried else bound))
         for driver in list(self._drivers.values()):
             driver.interrupt()
-        await self._emptied(INTERRUPT_BOUND)
+        await steps.take(self._emptied(INTERRUPT_BOUND))
         self._maintenance.close()
         for job in tuple(self._jobs):
             job.cancel()
-        await self._heart.leave(Heartbeat(self._row(), (), leaving=True))
+        await steps.take(self._heart.leave(Heartbeat(self._row(), (), leaving=True)))
         if self in self.store.listeners:
             self.store.listeners.remove(self)
         self.pools.close()
         logger.info("worker %s stopped", self.id)
+        steps.end()
 
     async def _emptied(self, bound: float) -> None:
         """Returns when nothing runs any more, or after `bound` seconds."""
