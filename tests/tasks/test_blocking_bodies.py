@@ -264,3 +264,22 @@ async def test_the_late_result_of_a_def_body_is_dropped(app: Perdure) -> None:
         cancelled.set()
         execution = await handle.wait()
         assert (execution.status, execution.result) == ("cancelled", None)
+
+
+async def test_a_stop_iteration_out_of_a_thread_is_a_failure_as_any_other(app: Perdure) -> None:
+    @app.activity(retries=0)
+    def first(numbers: list[int]) -> int:
+        return next(number for number in numbers if number > 10)
+
+    @app.task(retries=0)
+    async def body() -> int:
+        return await first.aio([1])
+
+    @app.task(retries=0)
+    def def_body() -> int:
+        return next(iter([]))
+
+    async with TestApp(app):
+        for task in (body, def_body):
+            with pytest.raises(ExecutionFailedError, match="user code raised StopIteration"):
+                await task.run()

@@ -93,11 +93,13 @@ class Pools:
 
 
 def _contained(function: Callable[[], R]) -> R:
-    """Calls a function in a thread. There a `KeyboardInterrupt` was typed by nobody; on the loop it would end the worker."""
+    """Calls a function in a thread. There a `KeyboardInterrupt` was typed by nobody; on the loop it would end the worker.
+    And a future cannot carry a `StopIteration`: as out of an `async def`, it comes as a `RuntimeError`."""
     try:
         return function()
-    except KeyboardInterrupt as error:
-        raise RuntimeError(f"user code raised KeyboardInterrupt({str(error)!r}) in a thread") from error
+    except (KeyboardInterrupt, StopIteration) as error:
+        message = f"user code raised {type(error).__name__}({str(error)!r}) in a thread"
+        raise RuntimeError(message).with_traceback(error.__traceback__) from error
 
 
 def call_by_name(module: str, qualname: str, arguments: str) -> tuple[str, str]:
