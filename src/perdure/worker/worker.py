@@ -12,6 +12,7 @@ import dataclasses
 import logging
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from contextlib import suppress
 from typing import Any, TypeVar, cast
 
 import msgspec
@@ -82,7 +83,7 @@ class Worker:
         self._loop = asyncio.get_running_loop()
         self._idle = asyncio.Event()
         self._started_at = clock.now()
-        self.pools = Pools(settings.concurrency)
+        self.pools = Pools(settings.concurrency, self._relieved)
         self._heart = Heart(store, clock, settings.lease, self._beat, self._whole_beat, self._heard)
         self._news = News(store, self._drivers, self._job)
         self._claimer = Claimer(
@@ -175,7 +176,13 @@ class Worker:
     # -- claiming -----------------------------------------------------------------------------------------------------
 
     def _free(self) -> int:
-        return self.settings.concurrency - len(self._active) - len(self._handed_off)
+        free = self.settings.concurrency - len(self._active) - len(self._handed_off)
+        return free if self.pools.room else 0
+
+    def _relieved(self) -> None:
+        """In some thread: one that nobody waited for has ended."""
+        with suppress(RuntimeError):  # the loop is closed
+            self._loop.call_soon_threadsafe(self._claimer.slot_free)
 
     def _demand(self) -> ClaimRequest | None:
         free = self._free()
