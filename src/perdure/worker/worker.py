@@ -89,9 +89,7 @@ class Worker:
         self._claimer = Claimer(
             store, clock, settings.poll, self._demand, self._take, self._heart.doubt, self._news.look
         )
-        self._maintenance = Maintenance(
-            store, clock, max(settings.poll, 0.05), settings.retention, lambda: self._heart.sound
-        )
+        self._maintenance = Maintenance(store, clock, max(settings.poll, 0.05), settings.retention, self._heart.judged)
 
     # -- life ---------------------------------------------------------------------------------------------------------
 
