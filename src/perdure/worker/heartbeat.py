@@ -51,7 +51,8 @@ class Heart:
         self._thread: threading.Thread | None = None
         self._timer: Cancellable | None = None
         self._soon: Cancellable | None = None
-        self._pinged = self._renewed = self._sound_from = clock.monotonic()
+        self._renewed = self._sound_from = clock.monotonic()
+        self._asked: float | None = None
         self._ahead, self._leased_until = clock.now() / 1000 - self._renewed, 0
         self._warned = False
         self._doubtful = False
@@ -172,8 +173,7 @@ class Heart:
 
     def _beat_in_thread(self) -> None:
         while not self._stop.wait(self._interval):
-            self._ping()
-            blocked = self._clock.monotonic() - self._pinged
+            blocked = self._ping()
             if blocked > PATIENCE * self._lease:
                 logger.error("the event loop is blocked for %.0f s; this worker's work is left to others", blocked)
                 continue
@@ -195,18 +195,24 @@ class Heart:
             if self._clock.monotonic() - began > self._interval:
                 self._disturbed(2 * self._interval)
 
-    def _ping(self) -> None:
-        blocked = self._clock.monotonic() - self._pinged
-        if blocked > self._interval + BLOCKED and not self._warned:
+    def _ping(self) -> float:
+        """For how many seconds the loop has not answered, however long this thread itself had to wait meanwhile."""
+        now = self._clock.monotonic()
+        asked = self._asked
+        if asked is None:
+            self._asked = asked = now
+            try:
+                self._loop.call_soon_threadsafe(self._ponged)
+            except RuntimeError:
+                self._stop.set()
+        blocked = now - asked
+        if blocked > BLOCKED and not self._warned:
             self._warned = True
-            logger.warning("the event loop is blocked for %.1f s by code that does not await", blocked - self._interval)
-        try:
-            self._loop.call_soon_threadsafe(self._ponged)
-        except RuntimeError:
-            self._stop.set()
+            logger.warning("the event loop is blocked for %.1f s by code that does not await", blocked)
+        return blocked
 
     def _ponged(self) -> None:
-        self._pinged, self._warned = self._clock.monotonic(), False
+        self._asked, self._warned = None, False
         self._count()
 
     def _tell(self, beat: Heartbeat | None, answer: object) -> None:
