@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, cast
 from perdure.client.blocking import BlockingClient, LoopThread, warn_of_running_loop
 from perdure.client.client import Client
 from perdure.clock import Clock, SystemClock, seconds
+from perdure.closing import Steps
 from perdure.codec import PayloadCodec, Payloads
 from perdure.engine.handle import Handle, checked_id
 from perdure.engine.ports import Transport
@@ -33,7 +34,7 @@ from perdure.storage import Storage
 from perdure.storage.opening import open_storage
 from perdure.storage.store import Store
 from perdure.styles.external import Completing
-from perdure.worker.records import WorkerSettings
+from perdure.worker.records import WorkerSettings, package_version
 from perdure.worker.service import WorkerService
 from perdure.worker.worker import Worker
 
@@ -154,7 +155,8 @@ class Perdure(Registry, Completing):
 
     async def close(self, *, drain: Duration | None = None) -> None:
         """Closes in order: no new claims, `ctx.shutting_down` turns true, up to `drain` seconds for running bodies,
-        the rest is interrupted and released, then the storage is closed. Closing twice is no error."""
+        the rest is interrupted and released, then the storage is closed. Closing twice is no error.
+        A cancel cuts the waiting short, and is passed on once the app is closed."""
         self._leave_to_parent()
         opened = self._opened
         if opened is None or self._closing:
@@ -195,8 +197,10 @@ class Perdure(Registry, Completing):
         warn_of_running_loop()
         thread = LoopThread()
         try:
-            thread.portal.run(self.start(worker=worker))
+            thread.run(self.start(worker=worker))
         except BaseException:
+            if self._opened is not None and self._opened.loop is thread.portal.loop:
+                thread.run(self.close(drain=0))
             thread.close()
             raise
         self._thread = thread
@@ -207,7 +211,7 @@ class Perdure(Registry, Completing):
         thread, self._thread = self._thread, None
         if thread is not None:
             try:
-                thread.portal.run(self.close())
+                thread.run(self.close())
             finally:
                 thread.close()
 
@@ -371,28 +375,22 @@ class _ForWorker:
         if self._own:
             await self._app.close(drain=self._changed.get("drain"))
         elif opened.worker is not None:
-            await opened.worker.stop(self._changed.get("drain"))
-            opened.worker = None
+            try:
+                await opened.worker.stop(self._changed.get("drain"))
+            finally:
+                opened.worker = None
 
 
 async def _close(opened: Opened, drain: float) -> None:
     """In order: the worker drains, whoever waits learns of it, the storage is closed."""
+    steps = Steps()
     try:
         if opened.worker is not None:
-            await opened.worker.stop(drain)
+            await steps.take(opened.worker.stop(drain))
     finally:
         opened.client.close()
-        await opened.store.close()
-
-
-def package_version() -> str:
-    """The installed version of this package."""
-    from importlib.metadata import PackageNotFoundError, version  # slow to import, and rarely asked
-
-    try:
-        return version("perdure")
-    except PackageNotFoundError:
-        return "unknown"
+        await steps.take(opened.store.close())
+    steps.end()
 
 
 __all__ = ["Connection", "Parts", "Perdure"]

@@ -61,8 +61,8 @@ class EarlyTimer(Planted):
 class TokenStays(Planted):
     """R2: taking back leaves the old token valid."""
 
-    def reclaim(self, now: int) -> Reclaimed:
-        answer = super().reclaim(now)
+    def reclaim(self, now: int, judged: int | None = None) -> Reclaimed:
+        answer = super().reclaim(now, judged)
         for id in answer.released:
             self.change(id, token=self._tables.rows[id].token - 1)
         return answer

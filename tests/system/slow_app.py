@@ -35,5 +35,11 @@ async def steps(ctx: Context, count: int) -> int:
 
 
 @app.task
+async def spinning() -> None:
+    while True:
+        pass
+
+
+@app.task
 def blocked(ctx: BlockingContext, seconds: float) -> float:
     return block(seconds)

@@ -4,6 +4,7 @@ and what the sleeper does when it wakes up changes nothing."""
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import time
 from pathlib import Path
 
@@ -65,3 +66,19 @@ async def test_a_client_whose_loop_was_blocked_gets_its_answer(tmp_path: Path) -
             await until(lambda: counts(tmp_path)["begin a"])
             time.sleep(1.5)
             assert await answer == "a"
+
+
+async def test_a_heartbeat_that_waits_for_the_storage_is_no_blocked_loop(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    app = program.make_app(tmp_path, lease=0.5)
+    async with app:
+        assert await app.run(program.hold.call("a", 0.0)) == "a"
+        other = sqlite3.connect(tmp_path / "jobs.db", isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        await asyncio.sleep(6)
+        other.execute("ROLLBACK")
+        other.close()
+        assert await app.run(program.hold.call("b", 0.0)) == "b"
+        await asyncio.sleep(0.5)
+    assert "the event loop is blocked" not in caplog.text

@@ -126,12 +126,7 @@ async def sound(app: Perdure, of: int | None = None) -> None:
     assert await app.count("status:running") == 0
 
 
-CASES = [
-    (name, where)
-    for name in ERRORS
-    for where in ("body", "activity", "thread", "def", "branch", "child")
-    if name != "stop iteration" or where not in ("thread", "def")  # a future cannot carry it
-]
+CASES = [(name, where) for name in ERRORS for where in ("body", "activity", "thread", "def", "branch", "child")]
 
 
 @pytest.mark.parametrize(("name", "where"), CASES)

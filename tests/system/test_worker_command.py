@@ -8,6 +8,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.system.conftest import Shell, until
 
 
@@ -53,6 +55,24 @@ def test_the_second_signal_stops_and_the_work_goes_on_elsewhere(shell: Shell) ->
     assert done
     shell.start("worker")
     until(lambda: len(shell.json("show", ids[0])["journal"]) > done)
+
+
+@pytest.mark.parametrize("processes", ["1", "2"])
+def test_the_second_signal_ends_a_worker_whose_event_loop_is_blocked(shell: Shell, processes: str) -> None:
+    worker = shell.start("worker", "--processes", processes)
+    until(lambda: len(shell.workers()) == int(processes))
+    children = [each["process"] for each in shell.workers()]
+    execution_id = shell("enqueue", "spinning").strip()
+    until(lambda: shell.json("show", execution_id)["status"] == "running")
+    worker.send_signal(signal.SIGTERM)
+    until(lambda: len(shell.workers()) < int(processes) or processes == "1")
+    assert worker.poll() is None
+    began = time.monotonic()
+    worker.send_signal(signal.SIGTERM)
+    assert worker.wait(30) == 130
+    assert time.monotonic() - began < 12
+    assert "the event loop is blocked; this process ends at once" in shell.log
+    assert not any(map(is_running, children))
 
 
 def test_several_processes_and_a_death_among_them(shell: Shell) -> None:

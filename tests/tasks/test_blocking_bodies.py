@@ -264,3 +264,102 @@ async def test_the_late_result_of_a_def_body_is_dropped(app: Perdure) -> None:
         cancelled.set()
         execution = await handle.wait()
         assert (execution.status, execution.result) == ("cancelled", None)
+
+
+async def test_a_stop_iteration_out_of_a_thread_is_a_failure_as_any_other(app: Perdure) -> None:
+    @app.activity(retries=0)
+    def first(numbers: list[int]) -> int:
+        return next(number for number in numbers if number > 10)
+
+    @app.task(retries=0)
+    async def body() -> int:
+        return await first.aio([1])
+
+    @app.task(retries=0)
+    def def_body() -> int:
+        return next(iter([]))
+
+    async with TestApp(app):
+        for task in (body, def_body):
+            with pytest.raises(ExecutionFailedError, match="user code raised StopIteration"):
+                await task.run()
+
+
+@pytest.mark.parametrize("how", ["timeout", "cancel"])
+@pytest.mark.parametrize("place", ["body", "activity"])
+async def test_bodies_that_do_not_end_take_no_thread_from_others(
+    how: str, place: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    app = Perdure("memory://", concurrency=4)
+    enough, spinning = threading.Event(), list[int]()
+
+    def endless() -> None:
+        spinning.append(1)
+        enough.wait(60)
+
+    @app.activity
+    def spin_activity() -> None:
+        endless()
+
+    @app.task(timeout=10, retries=0)
+    def spin() -> None:
+        endless()
+
+    @app.task(timeout=10, retries=0)
+    async def spin_elsewhere() -> None:
+        await spin_activity.aio()
+
+    @app.activity
+    def add(number: int) -> int:
+        return number + 1
+
+    @app.task(timeout=10)
+    def good(number: int) -> int:
+        return add(number)
+
+    task = spin if place == "body" else spin_elsewhere
+    try:
+        async with TestApp(app, patience=0.05) as t:
+            for _ in range(3):
+                handles = [await task.enqueue() for _ in range(4)]
+                await t.idle()
+                if how == "cancel":
+                    for handle in handles:
+                        await handle.cancel("enough")
+                await t.advance(30)
+                assert {await handle.status() for handle in handles} <= {"timed_out", "cancelled"}
+            assert len(spinning) == 12
+            assert await good.run(1) == 2
+            if (how, place) != ("cancel", "body"):  # that has a line of its own for each
+                assert "8 threads run `def` code that nobody waits for" in caplog.text
+    finally:
+        enough.set()
+
+
+async def test_a_worker_whose_threads_are_all_lost_takes_no_work_until_one_ends(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("perdure.worker.pools.MOST_LOST", 2)
+    app, enough = Perdure("memory://", concurrency=1), threading.Event()
+
+    @app.task(timeout=10, retries=0)
+    def spin() -> None:
+        enough.wait(60)
+
+    @app.task
+    def good() -> str:
+        return "good"
+
+    try:
+        async with TestApp(app, patience=0.05) as t:
+            for _ in range(3):
+                await spin.enqueue()
+                await t.advance(30)
+            handle = await good.enqueue()
+            await t.advance(30)
+            assert await handle.status() == "pending"
+            assert "takes no work until some end" in caplog.text
+            enough.set()
+            assert await handle.result() == "good"
+    finally:
+        enough.set()

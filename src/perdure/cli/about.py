@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 from click.shell_completion import get_completion_class
 
-from perdure.app import package_version
+from perdure.worker.records import package_version
 from perdure.cli.screen import print_json
 from perdure.cli.where import Where, shared
 from perdure.extras import load

@@ -112,7 +112,7 @@ class Program(click.Group):
 
 def _print_version(ctx: click.Context, _: click.Parameter, asked: bool) -> None:
     if asked:
-        click.echo(f"perdure {load('perdure.app:package_version')()}")
+        click.echo(f"perdure {load('perdure.worker.records:package_version')()}")
         ctx.exit()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import warnings
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from typing import Any, Literal, Protocol, TypeVar, Unpack
 
 from perdure.engine.blocking import BlockingHandle, Portal
@@ -31,6 +31,30 @@ class LoopThread:
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
         self._loop.run_forever()
+
+    def run(self, coroutine: Coroutine[Any, Any, R]) -> R:
+        """The coroutine's result. Ctrl-C cancels it; what it then does to end in order is waited for, or cancelled by the
+        next one."""
+        task: asyncio.Task[R] | None = None
+        interrupt: KeyboardInterrupt | None = None
+        over = threading.Event()
+
+        def begin() -> None:
+            nonlocal task
+            task = self._loop.create_task(coroutine)
+            task.add_done_callback(lambda _: over.set())
+
+        self._loop.call_soon_threadsafe(begin)
+        while not over.is_set():
+            try:
+                over.wait()
+            except KeyboardInterrupt as error:
+                interrupt = error
+                self._loop.call_soon_threadsafe(lambda: task is not None and task.cancel())
+        assert task is not None
+        if interrupt is not None:
+            raise interrupt
+        return task.result()
 
     def close(self) -> None:
         """Ends loop and thread."""

@@ -144,8 +144,9 @@ class Storage(Protocol):
         """Asks workers to take no more work and leave; false for an unknown worker."""
         ...
 
-    def reclaim(self, now: int) -> Reclaimed:
-        """Takes back what dead workers held, and settles what is past its deadline and not running (R6, R11)."""
+    def reclaim(self, now: int, judged: int | None = None) -> Reclaimed:
+        """Takes back what dead workers held, and settles what is past its deadline and not running (R6, R11). A lease is
+        over that ended by `judged`, else by `now`: who cannot trust the clock gives an earlier moment, 0 to judge none."""
         ...
 
     def prune(self, now: int, closed_before: int | None, limit: int, spare_own: bool = False) -> int:

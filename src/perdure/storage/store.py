@@ -22,6 +22,7 @@ from queue import SimpleQueue
 from typing import Any, Final, Protocol, TypeAlias, TypeVar, cast, get_args
 
 from perdure.clock import Clock
+from perdure.closing import Steps
 from perdure.errors import AppClosedError, StorageError
 from perdure.model.records import (
     NewExecution,
@@ -102,19 +103,20 @@ class Store:
 
     async def close(self) -> None:
         """Writes what is queued, then ends threads and closes the storage. Closing twice is no error."""
+        steps = Steps()
         if not self._closed and (self._batch or self._in_flight) and self._pause == FIRST_PAUSE:
             self._written = self._loop.create_future()
-            await self._written
-        if self._closed:
-            return
-        self._closed = True
-        if self._writer is not None:
-            self._inbox.put(None)
-            await asyncio.to_thread(self._writer.join)
-        if self._readers is not None:
-            self._readers.shutdown(wait=False)
-        self._refuse_rest()
-        self.storage.close()
+            await steps.take(self._written)
+        if not self._closed:
+            self._closed = True
+            if self._writer is not None:
+                self._inbox.put(None)
+                await steps.take(asyncio.to_thread(self._writer.join))
+            if self._readers is not None:
+                self._readers.shutdown(wait=False)
+            self._refuse_rest()
+            self.storage.close()
+        steps.end()
 
     async def read(self, function: Callable[[Storage], T]) -> T:
         """Runs a reading operation beside the writer. Raises `StorageError`, `AppClosedError`."""
@@ -140,14 +142,9 @@ class Store:
         return await future
 
     def put(
-        self,
-        verb: Verb,
-        item: object,
-        done: Callable[[Any], None],
-        *,
-        take: Callable[[], object] | None = None,
+        self, verb: Verb, item: object, done: Callable[[Any], None], *, take: Callable[[], object] | None = None,
         stubborn: bool = False,
-    ) -> None:
+    ) -> None:  # fmt: skip
         """Adds an item to the next batch; `done` gets the answer, or a `StorageError`. See `Request`."""
         if self._closed:
             done(AppClosedError("the app is closed; open it with `async with app:`"))

@@ -189,8 +189,8 @@ class FaultyStorage:
     def drain(self, worker_ids: Sequence[str], now: int) -> list[bool]:
         return self._do("drain", worker_ids, lambda: self.storage.drain(worker_ids, now))
 
-    def reclaim(self, now: int) -> Reclaimed:
-        return self._do("reclaim", None, lambda: self.storage.reclaim(now))
+    def reclaim(self, now: int, judged: int | None = None) -> Reclaimed:
+        return self._do("reclaim", None, lambda: self.storage.reclaim(now, judged))
 
     def prune(self, now: int, closed_before: int | None, limit: int, spare_own: bool = False) -> int:
         return self._do("prune", closed_before, lambda: self.storage.prune(now, closed_before, limit, spare_own))

@@ -167,9 +167,11 @@ class StorageMachine(Composer, RuleBasedStateMachine):
         beat = Heartbeat(self._worker(worker), leaving=True)
         self._both("leave", lambda storage: storage.heartbeat(beat, self.now))
 
-    @rule(step=st.integers(0, 2 * LEASE))
-    def reclaim(self, step: int) -> None:
+    @rule(step=st.integers(0, 2 * LEASE), doubt=st.none() | st.integers(0, 2 * LEASE))
+    def reclaim(self, step: int, doubt: int | None) -> None:
         self.now += step
+        if doubt is not None:
+            self._both("reclaim", lambda storage: storage.reclaim(self.now, self.now - doubt))
         self._both("reclaim", lambda storage: storage.reclaim(self.now))
         broken = check(self.real, now=self.now)
         assert not broken, "\n".join(map(str, broken))

@@ -1,5 +1,8 @@
 """Renewing the worker's lease, and learning what was lost or cancelled.
 
+It also knows how far the leases of others can be believed: not when the clock was set, nor when this worker stood still or
+could not write, for then the others may have done so too.
+
 Where the storage may be called from threads, the heart beats in a thread of its own: an event loop that user code blocks
 keeps its lease. A loop blocked beyond ten leases is given up, so that others take over its work.
 """
@@ -12,6 +15,7 @@ import threading
 from collections.abc import Callable
 
 from perdure.clock import Cancellable, Clock
+from perdure.closing import Steps
 from perdure.errors import AppClosedError, StorageError
 from perdure.model.records import Beat, Heartbeat
 from perdure.storage.store import Store
@@ -21,6 +25,7 @@ BEATS = 4
 SOON = 0.02
 DOUBT = 0.1
 BLOCKED = 1.0
+USUAL_LEASE = 15.0
 logger = logging.getLogger("perdure")
 
 
@@ -46,7 +51,9 @@ class Heart:
         self._thread: threading.Thread | None = None
         self._timer: Cancellable | None = None
         self._soon: Cancellable | None = None
-        self._pinged = self._renewed = self._sound_from = clock.monotonic()
+        self._renewed = self._sound_from = clock.monotonic()
+        self._asked: float | None = None
+        self._ahead, self._leased_until = clock.now() / 1000 - self._renewed, 0
         self._warned = False
         self._doubtful = False
         self._beats = 0
@@ -55,22 +62,40 @@ class Heart:
         """Registers the worker, then keeps beating. Raises `StorageError` when the first beat fails."""
         first = self._make()
         self._heard(first, await self._store.ask("heartbeat", first))
-        self._renewed = self._clock.monotonic()
+        self._was_renewed(first)
         if self._store.storage.inline:
             self._next()
         else:
             self._thread = threading.Thread(target=self._beat_in_thread, name="perdure-heartbeat", daemon=True)
             self._thread.start()
 
-    @property
-    def sound(self) -> bool:
-        """Whether the leases can be believed: this worker renewed its own in time, and all others could of late. After a
-        full disk or a lock of another program, everybody gets the time for a beat before anybody is held for dead."""
-        now = self._clock.monotonic()
-        return now - self._renewed < self._lease and now >= self._sound_from
+    def judged(self) -> int:
+        """The moment by which leases may be judged, always before the end of this worker's own; 0 where none can be believed:
+        this worker did not renew its own in time, or others may not have been able to. After a full disk, a lock of another
+        program, a stop or a clock that was set, everybody gets the time for a beat before anybody is held for dead."""
+        now, passed = self._clock.now(), self._clock.monotonic()
+        self._look_at_clock(now, passed)
+        if passed - self._renewed >= self._lease or passed < self._sound_from:
+            return 0
+        return min(now, self._leased_until - 1)
 
-    def _disturbed(self) -> None:
-        self._sound_from = self._clock.monotonic() + 2 * self._interval
+    def _look_at_clock(self, now: int, passed: float) -> None:
+        """Leases end by a clock that may be set, and that goes on while a machine sleeps."""
+        ahead = now / 1000 - passed
+        step, self._ahead = ahead - self._ahead, ahead
+        if abs(step) > self._interval:
+            pause = max(self._lease, USUAL_LEASE)
+            logger.warning("the clock moved by %+.1f s; for %.3g s nobody is held for dead by a lease", step, pause)
+            self._disturbed(pause)
+
+    def _disturbed(self, pause: float) -> None:
+        self._sound_from = max(self._sound_from, self._clock.monotonic() + pause)
+
+    def _was_renewed(self, beat: Heartbeat) -> None:
+        now = self._clock.monotonic()
+        if now - self._renewed > self._lease:
+            self._disturbed(self._lease)  # this worker stood still; maybe all did
+        self._renewed, self._leased_until = now, beat.worker.lease_until
 
     async def leave(self, farewell: Heartbeat) -> None:
         """Stops beating and tells the store that this worker leaves."""
@@ -78,12 +103,14 @@ class Heart:
         for timer in (self._timer, self._soon):
             if timer is not None:
                 timer.cancel()
+        steps = Steps()
         if self._thread is not None:
-            await asyncio.to_thread(self._thread.join)
+            await steps.take(asyncio.to_thread(self._thread.join))
         try:
-            await self._store.ask("heartbeat", farewell)
+            await steps.take(self._store.ask("heartbeat", farewell))
         except (StorageError, AppClosedError) as error:
             logger.warning("the worker could not say that it leaves; its lease will end: %s", error)
+        steps.end()
 
     def doubt(self) -> None:
         """An answer was lost: the store may think that this worker holds what it knows nothing of. Says what it holds."""
@@ -137,17 +164,16 @@ class Heart:
 
     def _answered(self, beat: Heartbeat | None, answer: object) -> None:
         if beat is not None and isinstance(answer, Beat):
-            self._renewed = self._clock.monotonic()
+            self._was_renewed(beat)
             self._heard(beat, answer)
             return
-        self._disturbed()
+        self._disturbed(2 * self._interval)
         if not isinstance(answer, AppClosedError):
             logger.warning("the worker's heartbeat failed: %s", answer)
 
     def _beat_in_thread(self) -> None:
         while not self._stop.wait(self._interval):
-            self._ping()
-            blocked = self._clock.monotonic() - self._pinged
+            blocked = self._ping()
             if blocked > PATIENCE * self._lease:
                 logger.error("the event loop is blocked for %.0f s; this worker's work is left to others", blocked)
                 continue
@@ -158,6 +184,8 @@ class Heart:
         began, storage = self._clock.monotonic(), self._store.storage
         try:
             with storage.transaction():
+                if self._stop.is_set():  # nobody waited for this thread: the farewell may be written
+                    raise AppClosedError("the worker left while its heartbeat waited")
                 beat = self._make()
                 answer = storage.heartbeat(beat, self._clock.now())
             return beat, answer
@@ -165,20 +193,26 @@ class Heart:
             return None, error
         finally:
             if self._clock.monotonic() - began > self._interval:
-                self._disturbed()
+                self._disturbed(2 * self._interval)
 
-    def _ping(self) -> None:
-        blocked = self._clock.monotonic() - self._pinged
-        if blocked > self._interval + BLOCKED and not self._warned:
+    def _ping(self) -> float:
+        """For how many seconds the loop has not answered, however long this thread itself had to wait meanwhile."""
+        now = self._clock.monotonic()
+        asked = self._asked
+        if asked is None:
+            self._asked = asked = now
+            try:
+                self._loop.call_soon_threadsafe(self._ponged)
+            except RuntimeError:
+                self._stop.set()
+        blocked = now - asked
+        if blocked > BLOCKED and not self._warned:
             self._warned = True
-            logger.warning("the event loop is blocked for %.1f s by code that does not await", blocked - self._interval)
-        try:
-            self._loop.call_soon_threadsafe(self._ponged)
-        except RuntimeError:
-            self._stop.set()
+            logger.warning("the event loop is blocked for %.1f s by code that does not await", blocked)
+        return blocked
 
     def _ponged(self) -> None:
-        self._pinged, self._warned = self._clock.monotonic(), False
+        self._asked, self._warned = None, False
         self._count()
 
     def _tell(self, beat: Heartbeat | None, answer: object) -> None:

@@ -17,13 +17,13 @@ logger = logging.getLogger("perdure")
 
 
 class Maintenance:
-    """Looks every `interval` seconds, while leases are `sound`; prunes what is past its own retention, and of the rest what
+    """Looks every `interval` seconds, and judges leases by the moment that `judged` answers; prunes what is past its own retention, and of the rest what
     closed longer than `retention` seconds ago, if that is set."""
 
     def __init__(
-        self, store: Store, clock: Clock, interval: float, retention: float | None, sound: Callable[[], bool]
+        self, store: Store, clock: Clock, interval: float, retention: float | None, judged: Callable[[], int]
     ) -> None:
-        self._store, self._clock, self._sound = store, clock, sound
+        self._store, self._clock, self._judged = store, clock, judged
         self._interval, self._retention = interval, retention
         self._timer: Cancellable | None = None
         self._prune_at = 0
@@ -42,7 +42,7 @@ class Maintenance:
     def _look(self) -> None:
         if self._closed:
             return
-        self._store.put("reclaim", None, self._reclaimed, take=lambda: {} if self._sound() else None)
+        self._store.put("reclaim", None, self._reclaimed, take=lambda: {"judged": self._judged()})
         if (now := self._clock.now()) >= self._prune_at:
             self._prune_at = now + PRUNE_EVERY * 1000
             self._prune()

@@ -6,9 +6,10 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import importlib
+import logging
 import multiprocessing
 from collections.abc import Awaitable, Callable
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from functools import reduce
 from typing import Any, TypeVar, cast
@@ -16,37 +17,53 @@ from typing import Any, TypeVar, cast
 from perdure.codec import decode_failure, encode_failure, exception_of, failure_of
 from perdure.engine.task import Activity
 from perdure.errors import ConfigurationError
+from perdure.worker.threads import MOST_LOST, Job, Threads
 
 R = TypeVar("R")
+logger = logging.getLogger("perdure")
 
 
 class Pools:
-    """Threads and processes, made when first needed."""
+    """Threads and processes, made when first needed. `relieved` is called, in some thread, when there is more `room`."""
 
-    def __init__(self, concurrency: int) -> None:
-        self._size = max(concurrency, 4)
-        self._bodies: ThreadPoolExecutor | None = None
-        self._activities: ThreadPoolExecutor | None = None
+    def __init__(self, concurrency: int, relieved: Callable[[], object]) -> None:
+        self._most_bodies = concurrency + MOST_LOST
+        # A body has a thread at once, for its time is running: how many there are is bounded by what is claimed.
+        self._bodies = Threads(self._most_bodies + concurrency, "perdure-body", self._ended)
+        self._activities = Threads(max(concurrency, 4), "perdure-activity", self._ended)
+        self._relieved, self._full = relieved, False
         self._processes: ProcessPoolExecutor | None = None
         self.busy = 0
 
     def in_thread(self, function: Callable[[], R], *, body: bool) -> Awaitable[R]:
         """Runs a function in a thread, in a copy of the caller's context."""
         loop, context = asyncio.get_running_loop(), contextvars.copy_context()
-        future = loop.run_in_executor(self._threads(body), lambda: context.run(_contained, function))
+        threads = self._bodies if body else self._activities
+        job = Job(lambda: context.run(_contained, function))
+        future = cast("asyncio.Future[R]", loop.run_in_executor(threads, job))
         self.busy += 1
-        future.add_done_callback(self._done)
+        future.add_done_callback(lambda _: self._done(threads, job))
         return future
 
-    def _done(self, _: object) -> None:
+    def _done(self, threads: Threads, job: Job) -> None:
         self.busy -= 1
+        threads.leave(job)
 
-    def _threads(self, body: bool) -> ThreadPoolExecutor:
-        if body:
-            self._bodies = self._bodies or ThreadPoolExecutor(self._size, "perdure-body")
-            return self._bodies
-        self._activities = self._activities or ThreadPoolExecutor(self._size, "perdure-activity")
-        return self._activities
+    @property
+    def room(self) -> bool:
+        """Whether threads that run what nobody waits for can still be replaced."""
+        full = self._bodies.busy >= self._most_bodies or self._activities.lost >= MOST_LOST
+        if full and not self._full:
+            logger.error(
+                "over %d threads run `def` code that does not end, though nobody waits for it any more: this worker takes no "
+                "work until some end; start it anew", MOST_LOST,
+            )  # fmt: skip
+        self._full = full
+        return not full
+
+    def _ended(self) -> None:
+        if self._full:
+            self._relieved()
 
     async def in_process(self, function: Callable[..., object], arguments: str) -> str:
         """Runs an importable activity in another process. Raises what it raised, as recorded; `ConfigurationError` for a
@@ -93,11 +110,13 @@ class Pools:
 
 
 def _contained(function: Callable[[], R]) -> R:
-    """Calls a function in a thread. There a `KeyboardInterrupt` was typed by nobody; on the loop it would end the worker."""
+    """Calls a function in a thread. There a `KeyboardInterrupt` was typed by nobody; on the loop it would end the worker.
+    And a future cannot carry a `StopIteration`: as out of an `async def`, it comes as a `RuntimeError`."""
     try:
         return function()
-    except KeyboardInterrupt as error:
-        raise RuntimeError(f"user code raised KeyboardInterrupt({str(error)!r}) in a thread") from error
+    except (KeyboardInterrupt, StopIteration) as error:
+        message = f"user code raised {type(error).__name__}({str(error)!r}) in a thread"
+        raise RuntimeError(message).with_traceback(error.__traceback__) from error
 
 
 def call_by_name(module: str, qualname: str, arguments: str) -> tuple[str, str]:

@@ -44,3 +44,13 @@ def worker_row(id: str, settings: WorkerSettings, started_at: int, now: int, dra
         id, socket.gethostname(), os.getpid(), settings.version, settings.queues, settings.tasks,
         settings.concurrency, started_at, now + round(settings.lease * 1000), draining,
     )  # fmt: skip
+
+
+def package_version() -> str:
+    """The installed version of this package."""
+    from importlib.metadata import PackageNotFoundError, version  # slow to import, and rarely asked
+
+    try:
+        return version("perdure")
+    except PackageNotFoundError:
+        return "unknown"

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import signal
 from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Final, Protocol
 
+from perdure.closing import Steps
+from perdure.worker.signals import handled
 from perdure.worker.worker import Worker
 
 SELDOM: Final = 10_000
@@ -44,14 +45,11 @@ class WorkerService:
     async def run(self) -> None:
         """Works until stopped. Raises `StorageError` when the storage cannot be opened."""
         self.worker = await self._opening.open()
-        handled = self._handle_signals()
-        try:
-            with _seldom_collected():
-                await self._until_stopped(self.worker)
-                await self._close()
-        finally:
-            for number in handled:
-                asyncio.get_running_loop().remove_signal_handler(number)
+        steps = Steps()
+        with handled(self.stop), _seldom_collected():
+            await steps.take(self._until_stopped(self.worker))
+            await steps.take(self._close())
+        steps.end()
 
     async def _until_stopped(self, worker: Worker) -> None:
         waits = [asyncio.ensure_future(self._stop.wait()), asyncio.ensure_future(worker.drained.wait())]
@@ -65,23 +63,14 @@ class WorkerService:
         closing = asyncio.ensure_future(self._opening.close())
         self._stop.set()  # an operator's drain counts as the first
         second = asyncio.ensure_future(self._second.wait())
-        await asyncio.wait([closing, second], return_when=asyncio.FIRST_COMPLETED)
+        steps = Steps()
+        await steps.take(asyncio.wait([closing, second], return_when=asyncio.FIRST_COMPLETED))
         second.cancel()
         if not closing.done() and self.worker is not None:
             self.hurried = True
             self.worker.hurry()
-        await closing
-
-    def _handle_signals(self) -> list[signal.Signals]:
-        """Signals set the stop; where the loop cannot handle them (another thread) they are left alone."""
-        handled: list[signal.Signals] = []
-        for number in (signal.SIGTERM, signal.SIGINT):
-            try:
-                asyncio.get_running_loop().add_signal_handler(number, self.stop)
-            except (NotImplementedError, RuntimeError, ValueError):
-                continue
-            handled.append(number)
-        return handled
+        await steps.take(closing)
+        steps.end()
 
 
 @contextmanager

@@ -12,12 +12,14 @@ import dataclasses
 import logging
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from contextlib import suppress
 from typing import Any, TypeVar, cast
 
 import msgspec
 
 from perdure.client.client import Client
 from perdure.clock import Clock, Timeout
+from perdure.closing import Steps
 from perdure.codec import Payloads
 from perdure.engine import scope
 from perdure.engine.driver import Driver
@@ -42,6 +44,7 @@ from perdure.model.records import (
     WorkerRow,
 )
 from perdure.storage.store import Ending, Store
+from perdure.worker.beats import beat_of, obey
 from perdure.worker.claimer import Claimer
 from perdure.worker.heartbeat import Heart
 from perdure.worker.maintenance import Maintenance
@@ -80,15 +83,13 @@ class Worker:
         self._loop = asyncio.get_running_loop()
         self._idle = asyncio.Event()
         self._started_at = clock.now()
-        self.pools = Pools(settings.concurrency)
+        self.pools = Pools(settings.concurrency, self._relieved)
         self._heart = Heart(store, clock, settings.lease, self._beat, self._whole_beat, self._heard)
         self._news = News(store, self._drivers, self._job)
         self._claimer = Claimer(
             store, clock, settings.poll, self._demand, self._take, self._heart.doubt, self._news.look
         )
-        self._maintenance = Maintenance(
-            store, clock, max(settings.poll, 0.05), settings.retention, lambda: self._heart.sound
-        )
+        self._maintenance = Maintenance(store, clock, max(settings.poll, 0.05), settings.retention, self._heart.judged)
 
     # -- life ---------------------------------------------------------------------------------------------------------
 
@@ -111,7 +112,8 @@ class Worker:
         self._claimer.due()
 
     async def stop(self, drain: float | None = None) -> None:
-        """Ends in order, waiting up to `drain` seconds for running bodies; then they are interrupted and released."""
+        """Ends in order, waiting up to `drain` seconds for running bodies; then they are interrupted and released.
+        A cancel does not break that off: it only ends the waiting at which it comes, and is passed on at the end."""
         if self.shutting_down:
             return
         self.shutting_down = True
@@ -119,18 +121,20 @@ class Worker:
         bound = self.settings.drain if drain is None else drain
         if self._active:
             logger.info("worker %s drains: what runs (%d) may go on for %.3g s", self.id, len(self._active), bound)
-        await self._emptied(0 if self._hurried else bound)
+        steps = Steps()
+        await steps.take(self._emptied(0 if self._hurried else bound))
         for driver in list(self._drivers.values()):
             driver.interrupt()
-        await self._emptied(INTERRUPT_BOUND)
+        await steps.take(self._emptied(INTERRUPT_BOUND))
         self._maintenance.close()
         for job in tuple(self._jobs):
             job.cancel()
-        await self._heart.leave(Heartbeat(self._row(), (), leaving=True))
+        await steps.take(self._heart.leave(Heartbeat(self._row(), (), leaving=True)))
         if self in self.store.listeners:
             self.store.listeners.remove(self)
         self.pools.close()
         logger.info("worker %s stopped", self.id)
+        steps.end()
 
     async def _emptied(self, bound: float) -> None:
         """Returns when nothing runs any more, or after `bound` seconds."""
@@ -170,7 +174,13 @@ class Worker:
     # -- claiming -----------------------------------------------------------------------------------------------------
 
     def _free(self) -> int:
-        return self.settings.concurrency - len(self._active) - len(self._handed_off)
+        free = self.settings.concurrency - len(self._active) - len(self._handed_off)
+        return free if self.pools.room else 0
+
+    def _relieved(self) -> None:
+        """In some thread: one that nobody waited for has ended."""
+        with suppress(RuntimeError):  # the loop is closed
+            self._loop.call_soon_threadsafe(self._claimer.slot_free)
 
     def _demand(self) -> ClaimRequest | None:
         free = self._free()
@@ -375,25 +385,14 @@ class Worker:
         return worker_row(self.id, self.settings, self._started_at, self.clock.now(), self.shutting_down)
 
     def _beat(self) -> Heartbeat:
-        held = list(self._drivers.values())
-        running = tuple((driver.claim.id, driver.claim.token) for driver in held if driver.phase == "running")
-        return Heartbeat(self._row(), running)
+        return beat_of(self._row(), list(self._drivers.values()))
 
     def _whole_beat(self) -> Heartbeat:
         """Made while nothing is in flight: what is not named here was never handed over."""
         holding = self._drivers.keys() | self._active | self._handed_off
-        return msgspec.structs.replace(self._beat(), holding=tuple(sorted(holding)))
+        return beat_of(self._row(), list(self._drivers.values()), holding)
 
     def _heard(self, asked: Heartbeat, beat: Beat) -> None:
-        """Old news, of a pass that has ended meanwhile, is passed over."""
-        tokens = dict(asked.running)
-        for execution_id in beat.lost:
-            driver = self._drivers.get(execution_id)
-            if driver is not None and driver.phase == "running" and driver.claim.token == tokens.get(execution_id):
-                driver.interrupt()  # releases under its token: harmless if lost
-        for execution_id, reason in beat.cancelled:
-            driver = self._drivers.get(execution_id)
-            if driver is not None:
-                driver.cancel(reason)
+        obey(asked, beat, self._drivers)
         if beat.drain:
             self.drained.set()

@@ -3,7 +3,7 @@
 
 Dead workers come first, in order of their executions' ids, then deadlines: what was just taken back and is past its
 deadline settles in the same step. Whether a worker's death can be seen is the database's own business; here a worker is
-dead when its lease is over or when its id is given.
+dead when its lease was over at the moment by which leases are judged, or when its id is given.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ MOST_ROOTS: Final = 1000
 """Trees looked at in one step of a prune."""
 
 
-def reclaim(session: Session, dead: Sequence[str], now: int) -> Reclaimed:
+def reclaim(session: Session, dead: Sequence[str], now: int, judged: int) -> Reclaimed:
     """Takes back and settles; see the module's docstring."""
-    if not dead and not session.read("overdue", now)[0][0]:
+    if not dead and not session.read("overdue", now, judged)[0][0]:
         return Reclaimed()
-    gone = sorted({*dead, *(row[0] for row in session.read("late_workers", now))})
+    gone = sorted({*dead, *(row[0] for row in session.read("late_workers", judged))})
     if gone:
         session.run("remove_workers", gone)
     draft = Draft(session, now)

@@ -16,10 +16,10 @@ from perdure.storage.memory.tables import Tables
 from perdure.storage.settling import cancelled_failure, deadline_failure, worker_lost_failure
 
 
-def reclaim(tables: Tables, now: int) -> Reclaimed:
+def reclaim(tables: Tables, now: int, judged: int) -> Reclaimed:
     """Takes back and settles; see the module's docstring."""
     moves = Moves(tables, now)
-    dead = sorted(worker.id for worker in tables.workers.values() if worker.lease_until <= now)
+    dead = sorted(worker.id for worker in tables.workers.values() if worker.lease_until <= judged)
     for id in dead:
         tables.drop(tables.workers, id)
     taken, ends = _take_back(moves)

@@ -104,9 +104,9 @@ class MemoryStorage:
         with self._step():
             return leases.drain(self._tables, worker_ids)
 
-    def reclaim(self, now: int) -> Reclaimed:
+    def reclaim(self, now: int, judged: int | None = None) -> Reclaimed:
         with self._step():
-            return maintenance.reclaim(self._tables, now)
+            return maintenance.reclaim(self._tables, now, now if judged is None else judged)
 
     def prune(self, now: int, closed_before: int | None, limit: int, spare_own: bool = False) -> int:
         with self._step():

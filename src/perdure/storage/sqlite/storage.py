@@ -140,11 +140,12 @@ class SQLiteStorage:
             self._now = now
             return leases.drain(session, worker_ids)
 
-    def reclaim(self, now: int) -> Reclaimed:
+    def reclaim(self, now: int, judged: int | None = None) -> Reclaimed:
         with self._database.writing() as session:
             self._now = now
             witnesses = _witnesses(session)
-            answer = maintenance.reclaim(session, self._liveness.dead(witnesses), now)
+            dead = self._liveness.dead(witnesses)
+            answer = maintenance.reclaim(session, dead, now, now if judged is None else judged)
             if answer.workers:
                 alive = {id for id, _, _ in witnesses}.difference(answer.workers)
                 self._database.afterwards(lambda: self._liveness.bury(answer.workers, alive))

@@ -60,6 +60,20 @@ class ReclaimConformance(Conformance):
         assert on.beat(running=[("a", old)]).lost == ("a",)
         assert on.beat(running=[("a", new)]).lost == ()
 
+    def test_leases_are_judged_by_an_earlier_moment_where_one_is_given(self, on: Hand) -> None:
+        """R6: who does not trust the clock. Deadlines do not wait for that."""
+        on.add("a")
+        on.start("a")
+        on.beat()
+        until = on.now + LEASE
+        on.add("late", deadline_at=on.now + 1)
+        on.wait(100 * LEASE)
+        assert on.storage.reclaim(on.now, until - 1) == Reclaimed(expired=("late",))
+        assert on.storage.reclaim(on.now, 0) == Reclaimed()
+        assert on.row("a").status == "running"
+        assert on.storage.reclaim(on.now, until).workers == ("w1",)
+        assert on.row("a").status == "pending"
+
     def test_a_live_worker_keeps_its_work(self, on: Hand) -> None:
         """R6: as long as it renews."""
         on.add("a")

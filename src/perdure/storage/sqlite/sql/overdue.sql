@@ -1,4 +1,4 @@
--- Whether there is anything to take back or to settle: the lease of a worker, an execution of an unknown worker, a
+-- Whether there is anything to take back or to settle: the lease of a worker (judged by ?2), an execution of an unknown worker, a
 -- deadline. An idle store answers no, and is asked nothing more.
 WITH RECURSIVE queues (name) AS (
     SELECT min(queue) FROM executions WHERE deadline_at IS NOT NULL AND status IN ('pending', 'waiting')
@@ -10,7 +10,7 @@ WITH RECURSIVE queues (name) AS (
     FROM queues WHERE name IS NOT NULL
 )
 SELECT
-    EXISTS (SELECT 1 FROM workers WHERE lease_until <= ?1)
+    EXISTS (SELECT 1 FROM workers WHERE lease_until <= ?2)
     OR EXISTS (SELECT 1 FROM executions WHERE worker_id IS NOT NULL AND worker_id NOT IN (SELECT id FROM workers))
     OR EXISTS (
         SELECT 1 FROM queues CROSS JOIN executions
