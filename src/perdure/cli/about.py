@@ -5,10 +5,10 @@ from __future__ import annotations
 import click
 from click.shell_completion import get_completion_class
 
-from perdure.worker.records import package_version
 from perdure.cli.screen import print_json
 from perdure.cli.where import Where, shared
 from perdure.extras import load
+from perdure.worker.records import package_version
 
 HOMES = {
     "bash": "perdure completion bash > ~/.local/share/bash-completion/completions/perdure",
