@@ -25,8 +25,7 @@ from perdure.engine.options import (
     task_options,
 )
 from perdure.engine.ports import Transport
-from perdure.engine.signature import AS_HINTED
-from perdure.engine.task import Activity, AsyncActivity, BlockingActivity, Drive, Task
+from perdure.engine.task import Activity, AsyncActivity, BlockingActivity, Task
 from perdure.errors import AppClosedError, ConfigurationError, TaskNotFoundError
 from perdure.model.execution import ListItem
 from perdure.model.policy import Sizes
@@ -159,15 +158,8 @@ class Registry(Trees, Sequences, Loops, Lists):
         options = external_options(name, **settings)
         return self._add_made(ExternalTask(name, type, options, self), "external task")
 
-    def _declare_task(
-        self, function: Callable[..., object], settings: Mapping[str, Any], drive: Drive | None = None,
-        returns: object = AS_HINTED,
-    ) -> Task[..., Any]:  # fmt: skip
-        return self._add_task(
-            function,
-            settings,
-            lambda name, options: [Task(function, name, options, self, drive=drive, returns=returns)],
-        )
+    def _declare_task(self, function: Callable[..., object], settings: Mapping[str, Any]) -> Task[..., Any]:
+        return self._add_task(function, settings, lambda name, options: [Task(function, name, options, self)])
 
     def _add_task(self, function: Callable[..., object], settings: Mapping[str, Any], make: Make) -> Task[..., Any]:
         """Declares what a style makes; see `Declarer`. Either all of its tasks are declared, or none."""
@@ -182,11 +174,6 @@ class Registry(Trees, Sequences, Loops, Lists):
             self._renamed.update(dict.fromkeys(task.settings.aliases, task.name))
         self._grew()
         return made[0]
-
-    def _declare(
-        self, function: Callable[..., object], settings: dict[str, Any], drive: Drive, returns: object
-    ) -> Task[..., Any]:
-        return self._declare_task(function, settings, drive, returns)
 
     def _add_made(self, task: AnyTask, kind: str) -> AnyTask:
         names = (task.name, *task.settings.aliases)

@@ -10,14 +10,17 @@ import pytest
 from perdure import (
     ConfigurationError,
     Context,
+    Done,
     ExecutionFailedError,
     Failure,
     Handle,
     InvalidInputError,
+    Joined,
     Perdure,
     Spawn,
     Task,
 )
+from perdure.mermaid import Part
 from perdure.testing import TestApp
 
 REPLAYS = pytest.mark.parametrize("always_replay", [False, True])
@@ -253,3 +256,27 @@ async def test_sequences_of_sequences_and_of_parents(app: Perdure) -> None:
     async with TestApp(app):
         assert await outer.run(0) == 5
         assert (await app.sequence("last", more, twice).run(1)).all(more) == [3, 13]
+
+
+def test_what_a_sequence_a_tree_and_a_loop_consist_of(app: Perdure) -> None:
+    @app.task
+    async def first(number: int) -> int:
+        return number
+
+    async def combine(joined: Joined[int, int]) -> int:
+        return joined.output
+
+    @app.parent_task(finalize=combine, max_parallel=3)
+    async def tree(number: int) -> Spawn[int]:
+        return Spawn(number, [])
+
+    async def iterate(number: int) -> Done[int]:
+        return Done(number)
+
+    loop = app.loop("poll", iterate, delay=5, max_iterations=10)
+    part = app.sequence("all", first, tree).options(queue="other").outline()
+    assert (part.name, part.order, [each.name for each in part.parts]) == ("all", "sequence", ["first", "tree"])
+    (children,) = part.parts[1].parts
+    assert children.note == "until one fails, 3 at once"
+    assert part.parts[1].last == Part("tree.finalize", shape="finalize")
+    assert loop.outline() == Part("poll", again="again after 5 s, 10 times at most")

@@ -81,7 +81,8 @@ class Task(Generic[P, R_co]):
     """A durable function as declared. `fn` is the undecorated function, `name` what it is stored under.
 
     `drive` is what runs in its place where the task is of another style than a plain function: a tree, a sequence. It is
-    given the pass and the arguments, and calls `fn` as it sees fit. `returns` is then the hint of the result.
+    given the pass and the arguments, and calls `fn` as it sees fit. `returns` is then the hint of the result, and `outline` tells,
+    by the task's name, what it consists of.
     """
 
     sized = True
@@ -98,8 +99,9 @@ class Task(Generic[P, R_co]):
         drive: Drive | None = None,
         returns: object = AS_HINTED,
         preparing: Preparing | None = None,
+        outline: Callable[[str], Part] = Part,
     ) -> None:
-        self.fn, self.drive, self._returns = function, drive, returns
+        self.fn, self.drive, self._returns, self._outline = function, drive, returns, outline
         self.name = name if name == LIST else checked_name(f"task {name!r}", name)
         self.preparing = Preparing() if preparing is None else preparing
         self.settings = settings
@@ -149,7 +151,7 @@ class Task(Generic[P, R_co]):
         call = call_options(f"task {self.name}", self.call_options, self.owner.sizes, **settings)
         return Task(
             self.fn, self.name, self.settings, self.owner, call, drive=self.drive, returns=self._returns,
-            preparing=self.preparing,
+            preparing=self.preparing, outline=self._outline,
         )  # fmt: skip
 
     def prepare(self, function: Prepare) -> Prepare:
@@ -165,7 +167,7 @@ class Task(Generic[P, R_co]):
 
     def outline(self) -> Part:
         """What it consists of, for a drawing: of a plain function nobody knows before it runs."""
-        return Part(self.name)
+        return self._outline(self.name)
 
     def handle(self, id: str) -> Handle[R_co]:
         """A handle on an execution of this task by its id. Asks nothing. Raises `ConfigurationError` for what can be no id."""

@@ -20,13 +20,15 @@ from perdure.engine.blocking import BlockingContext
 from perdure.engine.bodies import running_time
 from perdure.engine.chapters import Chapter
 from perdure.engine.context import Context
+from perdure.engine.declaring import Declarer
 from perdure.engine.journal import Branch, chapter_prefix
-from perdure.engine.options import TaskSettings
+from perdure.engine.options import TaskOptions, TaskSettings
 from perdure.engine.signature import FromHint
 from perdure.engine.specification import checked_input
-from perdure.engine.task import Drive, Task
+from perdure.engine.task import Task
 from perdure.engine.verbs import Verbs
 from perdure.errors import Abort, ConfigurationError, GiveUp, InvalidInputError, JournalDriftError, PerdureError
+from perdure.model.outline import Part
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -74,6 +76,14 @@ class LoopDrive:
             )
         self._what, self._most = what, max_iterations
         self._delay = delay if delay is None or callable(delay) else seconds(delay, f"{what} delay")
+
+    def outline(self, name: str) -> Part:
+        """One box, with a way back to itself."""
+        pause = (
+            "" if self._delay is None else " after a pause" if callable(self._delay) else f" after {self._delay:g} s"
+        )
+        most = "" if self._most is None else f", {self._most} times at most"
+        return Part(name, again=f"again{pause}{most}")
 
     async def __call__(self, verbs: Verbs, args: list[object], kwargs: dict[str, object]) -> LoopResult[Any]:
         """Runs iterations until one is the last."""
@@ -147,13 +157,8 @@ def _result_hint(hint: Any) -> object:
     return LoopResult[Any]
 
 
-class Loops:
+class Loops(Declarer):
     """The part of a registry that declares loops."""
-
-    def _declare(
-        self, function: Callable[..., object], settings: dict[str, Any], drive: Drive, returns: object
-    ) -> Task[..., Any]:
-        raise NotImplementedError
 
     @overload
     def loop(
@@ -189,4 +194,9 @@ class Loops:
         if "name" in settings or inspect.isclass(iteration) or not callable(iteration):
             raise ConfigurationError(f"app.loop takes a name and a function, not {name!r} and {iteration!r}")
         drive = LoopDrive(f"loop {name}", max_iterations, delay)
-        return self._declare(iteration, {**settings, "name": name}, drive, FromHint(_result_hint))
+
+        def make(name: str, options: TaskOptions) -> list[Task[..., Any]]:
+            returns = FromHint(_result_hint)
+            return [Task(iteration, name, options, self, drive=drive, returns=returns, outline=drive.outline)]
+
+        return self._add_task(iteration, {**settings, "name": name}, make)

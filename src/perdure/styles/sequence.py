@@ -21,6 +21,7 @@ from perdure.engine.signature import FromHint
 from perdure.engine.styling import Encoded, Verdict, children_failed
 from perdure.engine.task import Call, Task
 from perdure.errors import ConfigurationError, PerdureError
+from perdure.model.outline import Part
 
 if TYPE_CHECKING:
     from perdure.engine.verbs import Verbs
@@ -61,6 +62,10 @@ class Sequence:
     def returns(self, _: object) -> object:
         """The hint of the result: the last step's, whatever the first one's function says."""
         return self.steps[-1].signature.result.hint
+
+    def outline(self, name: str) -> Part:
+        """Its steps, one after the other."""
+        return Part(name, parts=tuple(step.outline() for step in self.steps), order="sequence")
 
     async def drive(self, verbs: Verbs, args: list[object], kwargs: dict[str, object]) -> Any:
         """Goes on at the step that stands last."""
@@ -176,7 +181,12 @@ class Sequences(Declarer):
 
         def make(name: str, options: TaskOptions) -> list[Task[..., Any]]:
             sequence = Sequence(tasks)
-            return [Task(tasks[0].fn, name, options, self, drive=sequence.drive, returns=FromHint(sequence.returns))]
+            return [
+                Task(
+                    tasks[0].fn, name, options, self, drive=sequence.drive, returns=FromHint(sequence.returns),
+                    outline=sequence.outline,
+                )
+            ]  # fmt: skip
 
         return self._add_task(tasks[0].fn, {**settings, "name": name}, make)
 

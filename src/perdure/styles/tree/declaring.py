@@ -144,6 +144,7 @@ class Trees(Declarer):
                 self,
                 drive=tree.drive,
                 returns=FromHint(tree.returns),
+                outline=tree.outline,
             )
             return [task, *own]
 

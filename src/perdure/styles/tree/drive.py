@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, Literal, cast, get_args, get_origin, get_type_hints
 
@@ -30,6 +31,7 @@ from perdure.engine.styling import (
 )
 from perdure.engine.waits import OpenWait
 from perdure.errors import ConfigurationError, Failure, InvalidInputError, PerdureError
+from perdure.model.outline import Part
 from perdure.model.records import Child, NewExecution
 from perdure.model.status import SETTLED, UNSUCCESSFUL, WaitKind
 from perdure.styles.tree.joined import Joined, SettledChild, Spawn, StoredTree, TreeResult, nested, raw_of
@@ -67,6 +69,13 @@ class Tree:
         """How the body's output is stored."""
         hint = get_type_hints(self._function, include_extras=True).get("return", Any)
         return codec_for(output_hint(hint, self._what), f"the output of {self._what}")
+
+    def outline(self, name: str) -> Part:
+        """Itself, children of which nobody knows before it runs, and the finalizer."""
+        bound = f", {self.parallel} at once" if self.parallel is not None else ""
+        children = Part("children", ("all of them" if self.collects else "until one fails") + bound, "more")
+        last = None if self.finalize is None else replace(self.finalize.outline(), shape="finalize")
+        return Part(name, parts=(children,), last=last)
 
     async def drive(self, verbs: Verbs, args: list[object], kwargs: dict[str, object]) -> Any:
         """Runs what is left to do."""
