@@ -7,10 +7,11 @@ import asyncio
 import os
 import random
 import signal
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,22 @@ from tests.system import chaos_program as program
 
 KILLS = 200
 WORKERS = 3
+
+
+async def stopped_between_transactions(process: int, path: Path) -> None:
+    """Stops a worker where it does not hold the file's one write lock: there SQLite would let nobody else write."""
+    while True:
+        os.kill(process, signal.SIGSTOP)
+        await asyncio.sleep(0.05)  # a stop is not there at once
+        with closing(sqlite3.connect(path, timeout=0.2, isolation_level=None)) as other:
+            try:
+                other.execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError:
+                os.kill(process, signal.SIGCONT)
+                await asyncio.sleep(0.01)
+            else:
+                other.execute("ROLLBACK")
+                return
 
 
 class Nursery:
@@ -153,7 +170,7 @@ async def test_a_stopped_worker_that_wakes_up_changes_nothing_it_no_longer_owns(
             handle = await app.enqueue(program.chain.call(300))
             while not await handle.activities():
                 await asyncio.sleep(0.01)
-            os.kill(zombie, signal.SIGSTOP)
+            await stopped_between_transactions(zombie, tmp_path / "jobs.db")
             workers.spawn()
             assert await handle.result(timeout=60) == 300 * 299
             os.kill(zombie, signal.SIGCONT)
