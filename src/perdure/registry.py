@@ -37,7 +37,6 @@ from perdure.styles.tree.declaring import Trees
 
 P = ParamSpec("P")
 R = TypeVar("R")
-AnyTask = TypeVar("AnyTask", bound=Task[..., Any])
 
 
 class Anything:
@@ -155,8 +154,9 @@ class Registry(Trees, Sequences, Loops, Lists):
         app.external_task("answer", int | None)`. Raises as `task` does.
         """
         name = checked_name("external task", f"{self.prefix}{name}" if isinstance(name, str) and name else name)  # pyright: ignore[reportUnnecessaryIsInstance]
-        options = external_options(name, **settings)
-        return self._add_made(ExternalTask(name, type, options, self), "external task")
+        task = ExternalTask[R](name, type, external_options(name, **settings), self)
+        self._enter("external task", task)
+        return task
 
     def _declare_task(self, function: Callable[..., object], settings: Mapping[str, Any]) -> Task[..., Any]:
         return self._add_task(function, settings, lambda name, options: [Task(function, name, options, self)])
@@ -166,21 +166,18 @@ class Registry(Trees, Sequences, Loops, Lists):
         given = dict(settings)
         name = self._name("task", function, given)
         made = make(name, task_options(f"task {name}", **cast("TaskSettings", given)))
+        self._enter("task", *made)
+        return made[0]
+
+    def _enter(self, kind: str, *made: Task[..., Any]) -> None:
+        """All of these tasks, or, where a name is taken, none."""
         names = {each: task for task in made for each in (task.name, *task.settings.aliases)}
-        self._check_names((f"task {task.name}", each) for each, task in names.items())
-        self._names.update((each, f"task {task.name}") for each, task in names.items())
+        self._check_names((f"{kind} {task.name}", each) for each, task in names.items())
+        self._names.update((each, f"{kind} {task.name}") for each, task in names.items())
         self._tasks.update(names)
         for task in made:
             self._renamed.update(dict.fromkeys(task.settings.aliases, task.name))
         self._grew()
-        return made[0]
-
-    def _add_made(self, task: AnyTask, kind: str) -> AnyTask:
-        names = (task.name, *task.settings.aliases)
-        self._claim_names(f"{kind} {task.name}", *names)
-        self._tasks.update(dict.fromkeys(names, task))
-        self._declared(task.name, task.settings.aliases)
-        return task
 
     def _declare_activity(self, function: Callable[..., object], settings: dict[str, Any]) -> Activity[..., Any]:
         name = self._name("activity", function, settings)

@@ -33,7 +33,7 @@ from perdure.errors import (
 from perdure.ids import Ids
 from perdure.model.execution import Event, Execution, JournalEntry, ListItem, Page, Stats, WorkerInfo
 from perdure.model.externals import Answered, NewCompletion
-from perdure.model.policy import Sizes
+from perdure.model.policy import Sizes, exceeds
 from perdure.model.query import parse
 from perdure.model.records import Conflict, Enqueued, JournalView, NewExecution, NewSignal, Row
 from perdure.model.status import SETTLED, UNSUCCESSFUL
@@ -228,7 +228,7 @@ class Client:
 
     async def send_signal(self, signal_id: str, execution_id: str, name: str, text: str) -> None:
         """Sends an encoded value under an id of its own. Raises `PayloadTooLargeError`."""
-        if len(text.encode()) > self.sizes.signal:
+        if exceeds(text, self.sizes.signal):
             raise PayloadTooLargeError(f"signal {name} has over {self.sizes.signal} bytes; see Sizes(signal=...)")
         signal = NewSignal(signal_id, execution_id, name, self.payloads.wrap(text))
         if await self.store.ask("signal", signal) is None:

@@ -10,14 +10,14 @@ from perdure.codec import Payloads
 from perdure.engine.task import Task
 from perdure.errors import PayloadTooLargeError
 from perdure.model.externals import Answered, NewCompletion
-from perdure.model.policy import Sizes
+from perdure.model.policy import Sizes, exceeds
 
 
 def stored_completion(
     task: Task[..., Any], given: NewCompletion, id: str, sizes: Sizes, payloads: Payloads
 ) -> NewCompletion:
     """The record of a completion as it is stored. Raises `PayloadTooLargeError`."""
-    if given.value is not None and len(given.value.encode()) > sizes.result:
+    if given.value is not None and exceeds(given.value, sizes.result):
         raise PayloadTooLargeError(
             f"the value of external task {task.name} has over {sizes.result} bytes; see Sizes(result=...)"
         )

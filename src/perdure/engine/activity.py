@@ -26,7 +26,7 @@ from perdure.errors import (
     LeaseLostError,
     PayloadTooLargeError,
 )
-from perdure.model.policy import Retry
+from perdure.model.policy import Retry, exceeds
 from perdure.model.records import MEMO, Entry
 
 if TYPE_CHECKING:
@@ -224,7 +224,7 @@ def timeout_of(timeout: Any, attempt: int, what: str) -> float | None:
 
 def _check_size(verbs: Verbs, plan: Plan, text: str) -> None:
     limit = verbs.host.sizes.result
-    if len(text) > limit // 4 and len(text.encode()) > limit:
+    if exceeds(text, limit):
         raise PayloadTooLargeError(f"the result of activity {plan.name} has over {limit} bytes; see Sizes(result=...)")
 
 

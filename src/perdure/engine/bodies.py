@@ -7,7 +7,8 @@ context, bridge and running time. It must never know what becomes of how the fun
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from typing import Any, cast
 
@@ -19,7 +20,7 @@ from perdure.engine.durable import Durable
 from perdure.engine.journal import Branch
 from perdure.engine.options import merged_retry
 from perdure.engine.ports import Host
-from perdure.engine.scope import Scope
+from perdure.engine.scope import Scope, current
 from perdure.engine.task import Task
 from perdure.engine.verbs import Verbs
 from perdure.model.policy import Retry
@@ -32,6 +33,25 @@ def scope_of(verbs: Verbs, branch: Branch, blocking: bool) -> Scope:
     bridge = body_portal(driver) if blocking else None
     face = Context(verbs) if bridge is None else BlockingContext(verbs, bridge)
     return Scope(driver, branch, face, Durable(verbs), None, bridge)
+
+
+@contextmanager
+def within(verbs: Verbs, branch: Branch, blocking: bool) -> Generator[Scope]:
+    """A place of its own for a function that a drive runs. The branches that it leaves behind are cancelled."""
+    driver, around = verbs.driver, current.get()
+    outside = driver.scope
+    driver.blocking = blocking
+    scope = driver.scope = scope_of(verbs, branch, blocking)
+    current.set(scope)
+    try:
+        yield scope
+    finally:
+        current.set(around)
+        driver.blocking = False
+        if driver.phase != "gone":
+            driver.scope = outside
+        if driver.branches is not None:
+            driver.branches.cancel_all()
 
 
 async def run_function(

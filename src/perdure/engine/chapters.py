@@ -14,9 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from perdure.engine.bodies import run_function, scope_of
+from perdure.engine.bodies import run_function, within
 from perdure.engine.journal import Branch, chapter_prefix
-from perdure.engine.scope import current
 from perdure.engine.verbs import ROOT, Verbs
 from perdure.errors import GiveUp
 from perdure.model.records import MEMO, Entry, EntryKind, Outcome
@@ -64,23 +63,15 @@ async def run(
     Raises what the function raises, and `CancelledError` where the pass is over, whatever the function made of that."""
     driver = verbs.driver
     inside = Verbs(verbs.shared, None, chapter)
-    outside, token = driver.scope, current.get()
     verbs.shared.enter(chapter.prefix)
-    driver.chapter, driver.blocking = chapter, not task.is_async
+    driver.chapter = chapter
     driver.set_timeout(timeout)
-    scope = driver.scope = scope_of(inside, chapter.branch(), driver.blocking)
-    current.set(scope)
     try:
-        if before is not None:
-            verbs.shared.prepared = await before(inside)
-        answer = await run_function(driver.host, task, scope.context, args, kwargs)
+        with within(inside, chapter.branch(), not task.is_async) as scope:
+            if before is not None:
+                verbs.shared.prepared = await before(inside)
+            answer = await run_function(driver.host, task, scope.context, args, kwargs)
     finally:
-        current.set(token)
-        driver.blocking = False
-        if driver.phase != "gone":
-            driver.scope = outside
-        if driver.branches is not None:
-            driver.branches.cancel_all()
         if driver.phase in ("suspending", "lingering"):  # it ended by itself while another branch waited
             await driver.ready()
     check_pass(verbs)

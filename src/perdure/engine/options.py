@@ -92,6 +92,19 @@ class CallOptions:
         return json.dumps(kept) if kept else None
 
 
+class CodelessSettings(TypedDict, total=False):
+    """Keyword options of tasks that run no code of their own."""
+
+    aliases: tuple[str, ...] | list[str]
+    queue: str
+    deadline: Duration
+    start_delay: Duration
+    priority: int
+    retention: Duration
+    version: str
+    max_crashes: int
+
+
 class TaskSettings(TypedDict, total=False):
     """Keyword options of `@app.task`."""
 

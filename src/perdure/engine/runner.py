@@ -35,6 +35,7 @@ from perdure.errors import (
     NotSerializableError,
     PerdureError,
 )
+from perdure.model.policy import exceeds
 from perdure.model.records import MEMO, Claim, Completed, Entry, JournalView, Outcome, Released, Retried, Settled
 from perdure.model.status import SETTLED
 
@@ -172,7 +173,7 @@ def _completed(task: Task[..., Any], driver: Driver, value: object) -> Outcome:
         except NotSerializableError as error:
             return _after(task, driver, error)
         limit = driver.host.sizes.result
-        if task.sized and len(text) * 4 > limit and len(text.encode()) > limit:
+        if task.sized and exceeds(text, limit):
             message = f"the result of task {task.name} has over {limit} bytes; see Sizes(result=...)"
             return settled(Failure("too_large", "PayloadTooLargeError", message, retryable=False))
         stored = driver.host.payloads.wrap(text)

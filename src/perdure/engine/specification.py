@@ -8,7 +8,7 @@ from typing import Any
 from perdure.codec import Payloads
 from perdure.engine.task import Call
 from perdure.errors import ConfigurationError, PayloadTooLargeError
-from perdure.model.policy import Sizes
+from perdure.model.policy import Sizes, exceeds
 from perdure.model.records import NewExecution
 
 
@@ -61,7 +61,7 @@ def specify(
 
 def checked_input(name: str, text: str, sizes: Sizes) -> str:
     """An encoded input that is not too large. Raises `PayloadTooLargeError`."""
-    if len(text) * 4 > sizes.input and len(text.encode()) > sizes.input:
+    if exceeds(text, sizes.input):
         raise PayloadTooLargeError(f"the input of task {name} has over {sizes.input} bytes; see Sizes(input=...)")
     return text
 

@@ -1,4 +1,4 @@
-"""What the styles (trees, sequences, …) use to end an execution in their own way, and to run the user's function within it.
+"""What the styles (trees, sequences, …) use to end an execution in their own way.
 
 A style is a `Task` with a `drive`: a coroutine over the verbs of a pass, deterministic given the journal like any body. It
 may answer a result that is in its stored form already, and it may end the execution whatever the task's policy says. This
@@ -8,19 +8,14 @@ module must never know which styles there are.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import partial
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from msgspec.structs import replace
 
 from perdure.codec import decode_failure
-from perdure.engine.blocking import BlockingContext, body_portal
-from perdure.engine.scope import Scope, current
 from perdure.errors import Failure, FailureKind
 
 if TYPE_CHECKING:
-    from perdure.engine.task import Task
-    from perdure.engine.verbs import Verbs
     from perdure.model.records import Child
 
 LISTED: Final = 20
@@ -43,38 +38,6 @@ class Verdict(Exception):  # noqa: N818 - it is no error of a user's, and never 
     def __init__(self, failure: Failure) -> None:
         super().__init__(failure.message)
         self.failure = failure
-
-
-async def run_function(verbs: Verbs, task: Task[..., Any], args: list[object], kwargs: dict[str, object]) -> Any:
-    """Runs the function of a task within its drive: with its context; a `def` in a thread, where its verbs block. The
-    branches that it left behind are cancelled."""
-    driver = verbs.driver
-    try:
-        if not task.is_async:
-            return await _run_blocking(verbs, task, args, kwargs)
-        if task.signature.context_name is not None:
-            args = [verbs.scope.context, *args]
-        return await cast("Any", task.fn(*args, **kwargs))
-    finally:
-        if driver.branches is not None:
-            driver.branches.cancel_all()
-
-
-async def _run_blocking(verbs: Verbs, task: Task[..., Any], args: list[object], kwargs: dict[str, object]) -> Any:
-    driver, outer = verbs.driver, verbs.scope
-    portal = body_portal(driver)
-    face = BlockingContext(verbs, portal)
-    inner = driver.scope = Scope(driver, outer.branch, face, outer.transport, None, portal)
-    driver.blocking, token = True, current.set(inner)
-    if task.signature.context_name is not None:
-        args = [face, *args]
-    try:
-        return await driver.host.in_thread(partial(task.fn, *args, **kwargs), body=True)
-    finally:
-        driver.blocking = False
-        current.reset(token)
-        if driver.scope is inner:
-            driver.scope = outer
 
 
 def failure_of_child(child: Child) -> Failure:

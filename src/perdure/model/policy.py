@@ -101,6 +101,11 @@ def retry_policy(value: int | Retry | None, default: Retry, what: str) -> Retry:
     raise ConfigurationError(f"{what} is {value!r}; it must be a number of retries from 0, or a Retry")
 
 
+def exceeds(text: str, limit: int) -> bool:
+    """Whether a text has over `limit` bytes of UTF-8. One that cannot have, at four bytes a character, is not encoded."""
+    return len(text) * 4 > limit and len(text.encode()) > limit
+
+
 @dataclass(frozen=True, slots=True)
 class Sizes:
     """The largest things accepted. `input`, `result` and `signal` are bytes of UTF-8, the others counts.

@@ -7,12 +7,20 @@ module's `_drive`; that no completion is missed is the storage's part (R8, R12).
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final, Generic, TypedDict, TypeVar, Unpack, cast
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, Unpack, cast
 
-from perdure.clock import Duration
 from perdure.codec import DecodeError, codec_for, decode_failure, encode_failure, exception_of
-from perdure.engine.options import CallOptions, CallSettings, OnVersion, TaskOptions, Timeout, task_options
+from perdure.engine.options import (
+    CallOptions,
+    CallSettings,
+    CodelessSettings,
+    OnVersion,
+    TaskOptions,
+    Timeout,
+    task_options,
+)
 from perdure.engine.ports import Owner, Transport
 from perdure.engine.signature import Arguments
 from perdure.engine.task import Task
@@ -35,19 +43,11 @@ WHY_NOT: Final = {"key": "its own key tells its calls apart", "retries": "nothin
 """Options of a call that an external task does not have."""
 
 
-class ExternalSettings(TypedDict, total=False):
+class ExternalSettings(CodelessSettings, total=False):
     """Keyword options of `app.external_task`."""
 
-    aliases: tuple[str, ...] | list[str]
-    queue: str
     timeout: Timeout
-    deadline: Duration
-    start_delay: Duration
-    priority: int
-    retention: Duration
-    version: str
     on_version: OnVersion
-    max_crashes: int
 
 
 class ExternalTask(Task[[str], R], Generic[R]):
@@ -143,15 +143,16 @@ class ExternalTask(Task[[str], R], Generic[R]):
             return codec_for(object).native(text)
 
 
-class Completing:
+class Completing(ABC):
     """The verbs by which an app completes external tasks by name."""
 
+    @abstractmethod
     def find_task(self, name: str) -> Task[..., object]:
         """The task of a name."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _here(self) -> Transport:
-        raise NotImplementedError
+        """Who answers."""
 
     async def complete(self, name: str, key: str, value: object = None) -> Answer[object]:
         """Completes an external task by its name; see `ExternalTask.complete`. Raises `TaskNotFoundError`,

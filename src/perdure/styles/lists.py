@@ -7,6 +7,7 @@ early ends its item in the same transition.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, Final, Unpack, cast
@@ -26,6 +27,7 @@ from perdure.engine.activity import timeout_of
 from perdure.engine.bodies import policy_of
 from perdure.engine.chapters import Chapter
 from perdure.engine.children import child_result, met_child, slot_of, start_child
+from perdure.engine.declaring import Declarer
 from perdure.engine.handle import Handle
 from perdure.engine.items import (
     NATURAL,
@@ -58,7 +60,7 @@ from perdure.errors import (
     PerdureError,
 )
 from perdure.model.execution import ListItem
-from perdure.model.policy import Retry, Sizes
+from perdure.model.policy import Retry, Sizes, exceeds
 from perdure.model.records import Entry, Outcome, Settled
 
 FOREVER: Final = Retry.forever(delay=5)
@@ -108,7 +110,7 @@ class ListSignature(Signature):
 
 
 def _in_order(items: list[object]) -> list[object]:
-    raise NotImplementedError(f"{len(items)} items are run by their drive")
+    return items  # only its parameters are asked for: `ListDrive` runs the items
 
 
 def _planned(arguments: Arguments) -> tuple[Planned, ...]:
@@ -160,19 +162,13 @@ def _item_name(name: object, sizes: Sizes) -> str:
     raise ConfigurationError(f"an item's name is {name!r}; it must be a text of 1 to {sizes.name} printable characters")
 
 
-class Lists:
+class Lists(Declarer):
     """The part of an app that knows task lists."""
 
     @property
-    def sizes(self) -> Sizes:
-        raise NotImplementedError
-
-    @property
+    @abstractmethod
     def list_task(self) -> Task[..., list[ListItem]]:
-        raise NotImplementedError
-
-    def transport(self) -> Transport:
-        raise NotImplementedError
+        """The task behind its lists."""
 
     async def enqueue_list(
         self, id: str, items: Items, *, retries: int | Retry = FOREVER, **options: Unpack[ListSettings]
@@ -278,7 +274,7 @@ class Run:
         else:
             text = task.signature.result.encode(value)
         limit = self.host.sizes.result
-        if text is not None and len(text) * 4 > limit and len(text.encode()) > limit:
+        if text is not None and exceeds(text, limit):
             raise PayloadTooLargeError(f"the result of item {seq} has over {limit} bytes; see Sizes(result=...)")
         wrapped = None if text is None else self.host.payloads.wrap(text)
         return chapters.entry_of(self.verbs, "item", seq, spec.task, wrapped, failure)

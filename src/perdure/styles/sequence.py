@@ -7,16 +7,15 @@ module must never start two steps at once.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ParamSpec, TypedDict, TypeVar, Unpack, cast, overload
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, Unpack, cast, overload
 
 import msgspec
 
-from perdure.clock import Duration
 from perdure.codec import DecodeError, failure_of
 from perdure.engine.children import check_depth, enter, prepared, settled_child, spec_of, standing
 from perdure.engine.declaring import Declarer
 from perdure.engine.mapping import TaskOf
-from perdure.engine.options import TaskOptions
+from perdure.engine.options import CodelessSettings, TaskOptions
 from perdure.engine.signature import FromHint
 from perdure.engine.styling import Encoded, Verdict, children_failed
 from perdure.engine.task import Call, Task
@@ -40,17 +39,8 @@ J = TypeVar("J")
 K = TypeVar("K")
 
 
-class SequenceSettings(TypedDict, total=False):
+class SequenceSettings(CodelessSettings, total=False):
     """Keyword options of `app.sequence`. A sequence runs no code of its own: retries and timeouts are its steps'."""
-
-    aliases: tuple[str, ...] | list[str]
-    queue: str
-    deadline: Duration
-    start_delay: Duration
-    priority: int
-    retention: Duration
-    version: str
-    max_crashes: int
 
 
 class Sequence:

@@ -17,6 +17,7 @@ import msgspec
 
 from perdure.codec import DecodeError, TypeCodec, codec_for, failure_of
 from perdure.codec.hints import type_name
+from perdure.engine.bodies import run_function, within
 from perdure.engine.children import enter, prepared, spec_of, standing
 from perdure.engine.styling import (
     ENDED,
@@ -25,7 +26,6 @@ from perdure.engine.styling import (
     children_failed,
     clipped,
     failure_of_child,
-    run_function,
     untraced,
     verdict,
 )
@@ -94,7 +94,8 @@ class Tree:
         """Runs the body; writes what it returned and its first children, all in one transition."""
         verbs = grove.verbs
         task = cast("Task[..., Any]", verbs.host.directory.task(verbs.driver.claim.task_name))
-        returned = await run_function(verbs, task, args, kwargs)
+        with within(verbs, verbs.branch, not task.is_async) as scope:
+            returned = await run_function(verbs.host, task, scope.context, args, kwargs)
         plan, specs = await checked(verbs, returned, self.output_codec(), self.parallel)
         await verbs.ready()
         verbs.driver.set_timeout(None)

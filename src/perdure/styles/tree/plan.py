@@ -18,6 +18,7 @@ from perdure.engine.styling import Verdict, verdict
 from perdure.engine.task import Call
 from perdure.errors import Failure, PerdureError, TaskNotFoundError
 from perdure.ids import derived
+from perdure.model.policy import exceeds
 from perdure.model.records import MEMO, Entry, NewExecution, Row
 from perdure.styles.tree.joined import Spawn, raw_of
 
@@ -139,7 +140,7 @@ def _output(verbs: Verbs, codec: TypeCodec, output: object) -> msgspec.Raw:
         text = codec.encode(output)
     except PerdureError as error:
         raise Verdict(failure_of(error)) from error
-    if len(text) * 4 > limit and len(text.encode()) > limit:
+    if exceeds(text, limit):
         message = f"the output of {verbs.task_name} has over {limit} bytes; see Sizes(result=...)"
         raise verdict("too_large", "PayloadTooLargeError", message)
     return raw_of(verbs.host.payloads.wrap(text))
