@@ -15,6 +15,7 @@ import msgspec
 from perdure.errors import StorageError
 from perdure.storage._sql import migrations
 from perdure.storage.memory import MemoryStorage
+from perdure.storage.moving import Movable
 from perdure.storage.protocol import Storage
 from perdure.storage.sqlite import SQLiteStorage
 from perdure.storage.sqlite.storage import MIGRATIONS
@@ -76,6 +77,7 @@ def findings(storage: Storage) -> list[Finding]:
     storage.listen(lambda: None)
     known = storage.status()
     return [
+        *_seal(storage),
         _version(str(known["sqlite_version"]), bool(known["wal_reset_bug"])),
         _journal_mode(str(known["journal_mode"])),
         _mode(storage.path),
@@ -84,6 +86,13 @@ def findings(storage: Storage) -> list[Finding]:
         _locks(bool(known["locks_work"])),
         _hints(bool(known["hints_work"])),
     ]
+
+
+def _seal(storage: Movable) -> list[Finding]:
+    if not storage.sealed():
+        return []
+    advice = "use the other store; if there is none: perdure copy --unseal with this URL"
+    return [Finding("bad", "sealed", "moved away by `perdure copy`, takes no changes any more", advice)]
 
 
 def _version(version: str, affected: bool) -> Finding:

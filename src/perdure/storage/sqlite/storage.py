@@ -10,7 +10,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Generator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from typing import Final
+from typing import Any, Final
 
 from msgspec.structs import replace
 
@@ -35,9 +35,10 @@ from perdure.model.records import (
     WorkerRow,
 )
 from perdure.model.status import Status
-from perdure.storage._sql import commits, externals, intake, leases, maintenance, migrations, reading
-from perdure.storage._sql.session import Session
+from perdure.storage._sql import commits, externals, intake, leases, maintenance, migrations, reading, transfer
+from perdure.storage._sql.session import Answer, Session
 from perdure.storage.protocol import Order
+from perdure.storage.sqlite import seals
 from perdure.storage.sqlite.checkpoints import is_affected
 from perdure.storage.sqlite.database import MEMORY, Database
 from perdure.storage.sqlite.hints import Hints
@@ -185,6 +186,30 @@ class SQLiteStorage:
             rows = reading.workers(session)
             dead = set(self._liveness.dead(_witnesses(session)))
         return [replace(row, lease_until=min(row.lease_until, now)) if row.id in dead else row for row in rows]
+
+    def seal(self) -> None:
+        with self._database.writing() as session:
+            seals.seal(session.connection)
+
+    def unseal(self) -> None:
+        with self._database.writing() as session:
+            seals.unseal(session.connection)
+
+    def sealed(self) -> bool:
+        with self._database.reading() as session:
+            return seals.is_sealed(session.connection)
+
+    def sizes(self) -> dict[str, int]:
+        with self._database.reading() as session:
+            return transfer.sizes(session)
+
+    def page(self, table: transfer.Table, after: Sequence[Any]) -> Answer:
+        with self._database.reading() as session:
+            return transfer.page(session, table, after)
+
+    def fill(self, table: transfer.Table, rows: Answer) -> None:
+        with self._database.writing() as session:
+            transfer.fill(session, table, rows)
 
     def sql_script(self) -> str:
         """The schema's migrations as one text."""
