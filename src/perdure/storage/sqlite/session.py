@@ -16,10 +16,10 @@ from typing import Any, Final
 
 import msgspec
 
-from perdure.storage._sql import statements
 from perdure.storage._sql.session import Answer, Parameter, Value
-from perdure.storage._sql.statements import Statement, size
+from perdure.storage.sqlite import statements
 from perdure.storage.sqlite.failures import primary
+from perdure.storage.sqlite.statements import Statement, size
 
 PACKAGE: Final = "perdure.storage.sqlite"
 LANES_AT_ONCE: Final = 64
@@ -42,6 +42,15 @@ class SQLiteSession:
 
     def read(self, name: str, *parameters: Parameter) -> Answer:
         return self._answer(self._statements[name].text, [_bound(parameter) for parameter in parameters])
+
+    def several(self, *asked: tuple[str, Parameter]) -> list[Answer]:
+        return [self.read(name, parameter) for name, parameter in asked]
+
+    def do(self, name: str, *parameters: Parameter) -> None:
+        self.connection.execute(self._statements[name].text, [_bound(parameter) for parameter in parameters])
+
+    def give(self, name: str, rows: Sequence[Sequence[Value]]) -> None:
+        self.put(name, (), rows)
 
     def run(self, name: str, *parameters: Parameter) -> int:
         before = self.connection.total_changes  # `rowcount` does not know statements that begin with WITH
@@ -83,6 +92,9 @@ class SQLiteSession:
             count = size(len(part))
             found += self._answer(statement.sized(count), statement.parameters(head, part, count))
         return found
+
+    def passed_over(self, now: int, queues: Sequence[str], tasks: Sequence[str]) -> bool:
+        return False  # nobody else writes at the same time
 
     def match(self, name: str, terms: Sequence[tuple[str, bool, Parameter]], *parameters: Parameter) -> Answer:
         text = self._statements[name].matching([(self._terms[field].text, negated) for field, negated, _ in terms])

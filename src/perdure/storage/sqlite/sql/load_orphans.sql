@@ -1,7 +1,0 @@
--- As `load`, of what is run by workers that are not registered.
-SELECT
-    id, status, token, worker_id, generation, attempt, crashes, drifts, due_at, deadline_at, cancel_reason, failure, waits,
-    wake_any, wake_all, rest_until, wake_signals, finished_at, closed_at, children_total, children_settled,
-    children_closed, marks, signals, stale, progress, parent_id, retention, max_crashes
-FROM executions
-WHERE worker_id IS NOT NULL AND worker_id NOT IN (SELECT id FROM workers);
