@@ -9,7 +9,7 @@ changes of one row (a parent whose children settle in one batch) become one writ
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -172,8 +172,8 @@ class Draft:
             raise OvertakenError
 
 
-def _first(row: list[str]) -> str:
-    return row[0]
+def _first(row: Sequence[Any]) -> str:
+    return str(row[0])
 
 
 def _dropped(entry: Sequence[Value], prefix: str) -> bool:

@@ -26,7 +26,7 @@ LEAST_PROMOTED: Final = 1000
 SOON: Final = 25
 """Milliseconds after which to look again for what others held just now: they take it, or leave it."""
 
-DUE, PRIORITY, ID = 23, 13, 0
+DUE, PRIORITY, JOURNALED, ID = 23, 13, 7, 0
 """Where a leased row has them."""
 
 
@@ -42,9 +42,16 @@ def claim(session: Session, request: ClaimRequest, now: int) -> Claimed:
     claims = _lease(session, request.worker_id, places, now) if places else ()
     if claims and next_due is not None:  # it may have been the deadline of one of them
         ((next_due, *_),) = session.read("outlook", now, request.queues)
-    if ready and len(claims) < request.limit and session.passed_over(now, request.queues, request.tasks):
-        next_due = now + SOON if next_due is None else min(next_due, now + SOON)
+    if ready and not request.ids and len(claims) < request.limit:
+        next_due = _sooner(session, request, now, next_due)
     return Claimed(claims, len(claims) < request.limit, next_due)
+
+
+def _sooner(session: Session, request: ClaimRequest, now: int, next_due: int | None) -> int | None:
+    """When to look again: soon, where others hold due work at this moment."""
+    if not session.passed_over(now, request.queues, request.tasks):
+        return next_due
+    return now + SOON if next_due is None else min(next_due, now + SOON)
 
 
 def heartbeat(session: Session, beat: Heartbeat, now: int, witness: tuple[str, int]) -> Beat:
@@ -120,9 +127,12 @@ def _lease(session: Session, worker_id: str, places: Sequence[int | str], now: i
     session.do("lease", now, worker_id, places)
     rows = session.read("leased", places)
     rows.sort(key=_rank)
-    for row in rows:
-        row[7] = bool(row[7])
-    return tuple([Claim(*row) for row in rows])
+    return tuple([Claim(*_with_truth(row)) for row in rows])
+
+
+def _with_truth(row: Sequence[Any]) -> list[Any]:
+    """A leased row, where a database may say 1 for true."""
+    return [*row[:JOURNALED], bool(row[JOURNALED]), *row[JOURNALED + 1 :]]
 
 
 def _rank(row: Sequence[Any]) -> tuple[int, bool, int, str]:

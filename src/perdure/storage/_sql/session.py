@@ -14,7 +14,7 @@ from perdure.errors import StorageError
 
 Value: TypeAlias = str | int | None
 Parameter: TypeAlias = str | int | Sequence[Any] | None
-Answer: TypeAlias = list[list[Any]]
+Answer: TypeAlias = list[Sequence[Any]]
 
 
 class OvertakenError(StorageError):

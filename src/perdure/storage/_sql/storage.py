@@ -50,6 +50,18 @@ class PlannedStorage(ABC):
     def _read(self, work: Callable[[Session], T], *, snapshot: bool = False) -> T:
         """Does work that only reads; with `snapshot` several statements, which see one moment."""
 
+    @abstractmethod
+    def schema_version(self) -> int:
+        """The version of the schema as it stands, 0 where there is none. Raises `StorageError` where it cannot be opened."""
+
+    @abstractmethod
+    def status(self) -> dict[str, object]:
+        """What a check-up of this storage wants to know. Raises `StorageError` where it cannot be opened."""
+
+    @abstractmethod
+    def listen(self, callback: Callable[[], None]) -> None:
+        """See the protocol."""
+
     def enqueue(self, items: Sequence[NewExecution], now: int) -> list[Enqueued | Conflict]:
         return self._write(lambda session: intake.enqueue(session, items, now), now)
 

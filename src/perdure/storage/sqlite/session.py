@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import msgspec
 
@@ -103,11 +103,11 @@ class SQLiteSession:
     def _answer(self, text: str, parameters: Sequence[Value]) -> Answer:
         aggregated = _aggregated.get(text) or self._aggregate(text, parameters)
         try:
-            return _ROWS.decode(self.connection.execute(aggregated, parameters).fetchone()[0])
+            return cast("Answer", _ROWS.decode(self.connection.execute(aggregated, parameters).fetchone()[0]))
         except sqlite3.DataError as error:
             if primary(error) != sqlite3.SQLITE_TOOBIG:
                 raise
-            return [list(row) for row in self.connection.execute(text, parameters)]
+            return [tuple(row) for row in self.connection.execute(text, parameters)]
 
     def _aggregate(self, text: str, parameters: Sequence[Value]) -> str:
         """The statement whose only answer holds all rows of another."""

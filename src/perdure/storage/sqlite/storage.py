@@ -110,6 +110,10 @@ class SQLiteStorage(PlannedStorage):
         with self._database.reading() as session:
             return seals.is_sealed(session.connection)
 
+    def schema_version(self) -> int:
+        with self._database.reading() as session:
+            return max(SQLiteLedger(session.connection).applied(), default=0)
+
     def status(self) -> dict[str, object]:
         """What a check-up of this storage wants to know. Raises `StorageError` when the file cannot be opened."""
         with self._database.reading() as session:
