@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from bench import place
 from perdure import Context, Perdure, Registry
 
 registry = Registry()
@@ -51,7 +52,7 @@ async def parent(ctx: Context, count: int) -> int:
 
 
 def app_on(where: Path, **options: Any) -> Perdure:
-    """An app with these tasks on an SQLite file in a folder."""
-    app = Perdure(f"sqlite:///{where}/bench.db", **options)
+    """An app with these tasks in a cell's place."""
+    app = Perdure(place.url(where), **options)
     app.include(registry)
     return app
