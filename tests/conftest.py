@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from perdure.storage.postgres import PostgresStorage
 from perdure.testing.postgres import Server, usual_server
 
 
@@ -20,5 +21,23 @@ def postgres_server() -> Iterator[Server]:
 def empty_database(postgres_server: Server) -> Iterator[str]:
     """The URL of a database with nothing in it."""
     url = postgres_server.create()
+    yield url
+    postgres_server.drop(url)
+
+
+@pytest.fixture(scope="session")
+def postgres_template(postgres_server: Server) -> str:
+    """The URL of a database with our schema, to be copied."""
+    url = postgres_server.create()
+    storage = PostgresStorage(url)
+    storage.migrate(0)
+    storage.close()
+    return url
+
+
+@pytest.fixture
+def postgres_url(postgres_server: Server, postgres_template: str) -> Iterator[str]:
+    """The URL of a database with our schema and nothing in it."""
+    url = postgres_server.create(postgres_template)
     yield url
     postgres_server.drop(url)

@@ -18,7 +18,9 @@ from hypothesis.stateful import run_state_machine_as_test
 from perdure.storage import Storage
 from perdure.storage.memory import MemoryStorage
 from perdure.storage.moving import move
+from perdure.storage.postgres import PostgresStorage
 from perdure.storage.sqlite import SQLiteStorage
+from perdure.testing.postgres import Server
 from perdure.testing.stateful import StorageMachine, against
 
 pytestmark = pytest.mark.timeout(1800)
@@ -68,6 +70,24 @@ def test_sqlite_in_a_file_that_is_reopened(tmp_path: Path) -> None:
         return SQLiteStorage(storage.path)
 
     hold(against(lambda: SQLiteStorage(str(tmp_path / f"{next(numbers)}.db")), reopened), 15, set())
+
+
+def test_postgres(postgres_server: Server, postgres_template: str) -> None:
+    """Each example has a database of its own; the last one is dropped when the next begins."""
+    databases: list[str] = []
+
+    def new() -> PostgresStorage:
+        if databases:
+            postgres_server.drop(databases.pop())
+        databases.append(postgres_server.create(postgres_template))
+        return PostgresStorage(databases[0])
+
+    def reopened(storage: Storage) -> Storage:
+        assert isinstance(storage, PostgresStorage)
+        storage.close()
+        return PostgresStorage(databases[0])
+
+    hold(against(new, reopened), 30, COMMON)
 
 
 def test_sqlite_moved_to_another_file(tmp_path: Path) -> None:

@@ -35,7 +35,7 @@ def complete_external(session: Session, items: Sequence[NewCompletion], now: int
         kept.append((id, completion, fresh))
     woken: dict[Pair, list[str]] = {}
     if rows:
-        session.put("keep_externals", (), rows)
+        session.give("keep_externals", rows)
         woken = _wake(session, [pair for _, _, fresh in kept for pair in fresh], now)
     return [
         Answered(completion, id == item.id, tuple(sorted(each for pair in fresh for each in woken.get(pair, ()))))

@@ -15,7 +15,7 @@ from typing import Any, Final, TypeAlias
 import msgspec
 
 from perdure.model.records import Conflict, Enqueued, NewExecution
-from perdure.storage._sql.session import Session
+from perdure.storage._sql.session import OvertakenError, Session
 
 Fence: TypeAlias = tuple[str | None, int | None]
 """The id and token of the execution that spawns; nothing for a client."""
@@ -141,8 +141,8 @@ def _copy_entries(session: Session, items: Sequence[NewExecution]) -> None:
     filled = [item for item in items if item.entries]
     if filled:
         rows = [(item.id, *msgspec.structs.astuple(entry)) for item in filled for entry in item.entries]
-        session.put("copy_entries", (), rows)
-        session.run("mark_entries", [item.id for item in filled])
+        session.give("copy_entries", rows)
+        session.do("mark_entries", [item.id for item in filled])
 
 
 def _standing(session: Session, items: Sequence[NewExecution]) -> list[Enqueued | Conflict]:
@@ -162,7 +162,8 @@ def _stands(
 ) -> Enqueued | Conflict:
     found = by_id or by_key
     if found is None:
-        assert by_slot is not None, f"execution {item.id!r} went nowhere, and nobody stands in its place"
+        if by_slot is None:  # who stood in its place is gone again
+            raise OvertakenError
         return Enqueued(by_slot[0], False, by_slot[3])
     id, task, digest, status = found
     if task == item.task_name and digest == item.input_digest:

@@ -143,7 +143,7 @@ class Moves:
         if (work.children_total if ending else work.children_settled) == 0:
             return
         self.draft.flush()
-        self.draft.session.run("age", work.id, int(ending))
+        self.draft.session.do("age", work.id, int(ending))
         for each in self.draft.rows.values():
             flagged = ending and each.status == "running" and each.cancel_reason is not None
             if each.parent_id == work.id and (flagged or each.status in UNSUCCESSFUL):

@@ -41,7 +41,7 @@ def page(session: Session, table: Table, after: Sequence[Any]) -> Answer:
 
 def fill(session: Session, table: Table, rows: Answer) -> None:
     """Puts the rows of a page in. Raises `StorageError` where one is there already."""
-    session.put(f"fill_{table.name}", (), [row[1:] for row in rows] if table.placed else rows)
+    session.give(f"fill_{table.name}", [row[1:] for row in rows] if table.placed else rows)
 
 
 def sizes(session: Session) -> dict[str, int]:
