@@ -18,7 +18,7 @@ SPAN = "SELECT count(finished_at), min(started_at), max(finished_at) FROM execut
 BITE = 100_000
 UNIQUE = ("id", "root_id")
 """Columns that a copy of a row has of its own."""
-GIVEN = ("number",)
+GIVEN = ("seq",)
 """Columns that the database fills in."""
 
 
