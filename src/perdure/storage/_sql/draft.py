@@ -103,7 +103,7 @@ class Draft:
 
     def load_up(self, ids: Iterable[str]) -> None:
         """Loads executions that may settle, spawn or open again, and at least their parents. A database that many write to
-        locks all that is above them too, from the top down: so who changes a tree keeps others from changing it."""
+        holds their roots too: so who changes a tree keeps others from changing it."""
         if found := list(dict.fromkeys(ids)):
             self.adopt("load_up", found)
 

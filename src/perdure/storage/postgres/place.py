@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from typing import Any, Final
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 import msgspec
 from psycopg import ProgrammingError
@@ -73,7 +73,11 @@ def checked_schema(schema: str) -> str:
 def _plain(url: str, query: dict[str, str]) -> str:
     """A URL as the driver knows it."""
     parts = urlsplit(url)
-    text = parts._replace(scheme="postgresql", query=urlencode(query), fragment="").geturl() if query else url
+    text = (
+        parts._replace(scheme="postgresql", query=urlencode(query, quote_via=quote), fragment="").geturl()
+        if query
+        else url
+    )
     rest = text.partition("://")[2].partition("#")[0]
     return f"postgresql://{rest if query else rest.partition('?')[0]}"
 
@@ -81,6 +85,8 @@ def _plain(url: str, query: dict[str, str]) -> str:
 def _parameters(url: str) -> dict[str, Any]:
     try:
         found = conninfo_to_dict(url)
+        if wrong := [port for port in str(found.get("port", "")).split(",") if port and not port.isdecimal()]:
+            raise ProgrammingError(f"{wrong[0]!r} is no port")
     except ProgrammingError as error:
         raise ConfigurationError(
             f"the database URL cannot be read: {str(error).strip()}; write postgresql://user:password@host:5432/database"
