@@ -46,6 +46,12 @@ class Branches:
         self._ended()
 
 
+def torn_down(root: asyncio.Task[Any]) -> bool:
+    """Whether a body that nobody of ours cancelled ended because everything on the loop is cancelled at once, as `asyncio.run`
+    does when a program ends without closing its app. A body that cancels itself leaves others that go on."""
+    return root.cancelling() > 0 and all(task.cancelling() for task in asyncio.all_tasks(root.get_loop()))
+
+
 def _joins(task: asyncio.Task[Any]) -> bool:
     """Whether a task that has branches awaits them, as far as can be told. Where it cannot, what it awaits counts as I/O:
     then a body stays in memory for longer, and nothing else comes of it."""

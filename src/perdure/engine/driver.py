@@ -17,7 +17,7 @@ from collections.abc import Callable
 from typing import Any, Final, Literal
 
 from perdure.codec import failure_of
-from perdure.engine.branches import Branches
+from perdure.engine.branches import Branches, torn_down
 from perdure.engine.decide import settled
 from perdure.engine.journal import Ledger
 from perdure.engine.outbox import Outbox
@@ -252,8 +252,7 @@ class Driver:
     def resume(self, claim: Claim, view: JournalView) -> None:
         """Goes on with a body that lingered, under a new lease."""
         self.claim = claim
-        self.phase = "running"
-        self._claiming = False
+        self.phase, self._claiming = "running", False
         self._pass_began = self.host.clock.now()
         self.timers.disarm("linger")
         self.timers.arm("timeout", self.timeout, lambda: self._time_out("timeout"))
@@ -376,8 +375,9 @@ class Driver:
             self.branches.cancel_all()
         if root.done() and not root.cancelled():
             root.exception()  # what an unwound body raised is of no interest; marks it as seen
-        given_up = self.phase == "unwinding" and self._release is None and self.drift is None
-        if self._release is _LOST or given_up:
+        asked = self.cancel_reason is not None or self.timed_out is not None or self.drift is not None
+        given_up = (self.phase == "unwinding" and self.drift is None) or (not asked and torn_down(root))
+        if self._release is _LOST or (given_up and self._release is None):
             self._leave()
             return
         self._send(self._release or self._concluded(self, root))
