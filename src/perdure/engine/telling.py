@@ -71,13 +71,13 @@ MILLION: Final = 1_000_000
 class ToldDriver(Driver):
     """A driver whose pass is a span."""
 
-    __slots__ = ("_ended_at", "_failure", "_span", "_told", "_told_as", "_went_on")
+    __slots__ = ("_ended_at", "_failure", "_over", "_span", "_told", "_told_as", "_went_on")
 
     def begin(self, told: Told, context: contextvars.Context) -> None:
         """The pass begins; its body, which runs in `context`, belongs to it."""
-        self._told, self._failure = told, None
-        self._told_as, self._ended_at = "lost", 0
-        self._went_on = self._resumed_at(self.claim)
+        self._told = told
+        self._over = False
+        self._went_on = self._goes_on(self.claim)
         claim = self.claim
         facts: dict[str, Fact] = {
             **_about(claim), ATTEMPT_NUMBER: claim.attempt, GENERATION: claim.generation, TOKEN: claim.token,
@@ -93,12 +93,13 @@ class ToldDriver(Driver):
 
     def resume(self, claim: Claim, view: JournalView) -> None:
         """As `Driver.resume`: the span goes on."""
-        self._told_as, self._failure = "lost", None
-        self._went_on = self._resumed_at(claim)
+        self._went_on = self._goes_on(claim)
         self._span.note("resumed", self._went_on)
         super().resume(claim, view)
 
-    def _resumed_at(self, claim: Claim) -> int:
+    def _goes_on(self, claim: Claim) -> int:
+        """The body runs, from the moment that is answered on; of how that ends nothing is written yet."""
+        self._told_as, self._failure, self._ended_at = "released", None, 0
         now = nanoseconds(self.host.clock)
         due = max(claim.due_at or 0, claim.created_at)
         self._told.measure(DELAY, max(now / 1e9 - due / 1e3, 0.0), claim.task_name, claim.queue)
@@ -107,6 +108,7 @@ class ToldDriver(Driver):
     def lose(self, error: BaseException | None) -> None:
         """As `Driver.lose`."""
         if self.phase != "gone":
+            self._told_as, self._ended_at = "lost", 0
             self._told.count(LEASE_LOST, self.claim.task_name)
         super().lose(error)
 
@@ -132,12 +134,12 @@ class ToldDriver(Driver):
             span.end(self._ended_at, {EXECUTION_STATUS: self._told_as}, self._failure)
 
     def _leave(self) -> None:
-        if self.phase != "gone":
-            ended_at = nanoseconds(self.host.clock) if self._told_as == "lost" else self._ended_at
+        if not self._over:
+            self._over = True
             facts: dict[str, Fact] = {ATTEMPT_OUTCOME: self._told_as}
             if self._told_as in SETTLED_STATUSES:
                 facts[EXECUTION_STATUS] = self._told_as
-            self._span.end(ended_at, facts, self._failure)
+            self._span.end(self._ended_at or nanoseconds(self.host.clock), facts, self._failure)
         super()._leave()
 
 
