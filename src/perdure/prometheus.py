@@ -6,6 +6,7 @@ Names are those that OpenTelemetry's own exporters make of the same metrics, so 
 from __future__ import annotations
 
 import threading
+from typing import TypeVar
 from wsgiref.simple_server import WSGIServer
 
 from perdure.errors import ConfigurationError
@@ -18,15 +19,18 @@ except ImportError as error:
     raise ImportError("perdure.prometheus needs `pip install 'perdure[prometheus]'`") from error
 
 
+M = TypeVar("M", Counter, Gauge, Histogram)
+
+
 class Prometheus(Telemetry):
     """Metrics in a registry: one of its own, or a given one (`prometheus_client.REGISTRY`, say). Raises
     `ConfigurationError` where that has them already."""
 
     def __init__(self, registry: CollectorRegistry | None = None) -> None:
         self.registry = CollectorRegistry() if registry is None else registry
-        self._counters: dict[str, Counter] = {}
-        self._histograms: dict[str, Histogram] = {}
-        self._gauges: dict[str, Gauge] = {}
+        self._counters: dict[tuple[str, ...], Counter] = {}
+        self._histograms: dict[tuple[str, ...], Histogram] = {}
+        self._gauges: dict[tuple[str, ...], Gauge] = {}
         try:
             for metric in METRICS:
                 self._make(metric)
@@ -38,27 +42,24 @@ class Prometheus(Telemetry):
     def _make(self, metric: Metric) -> None:
         name, labels, registry = shown(metric), metric.labels, self.registry
         if metric.kind == "counter":
-            self._counters[metric.name] = Counter(name, metric.help, labels, registry=registry)
+            self._counters[metric.name,] = Counter(name, metric.help, labels, registry=registry)
         elif metric.kind == "gauge":
-            self._gauges[metric.name] = Gauge(name, metric.help, labels, registry=registry)
+            self._gauges[metric.name,] = Gauge(name, metric.help, labels, registry=registry)
         else:
             made = Histogram(name, metric.help, labels, registry=registry, buckets=metric.buckets)
-            self._histograms[metric.name] = made
+            self._histograms[metric.name,] = made
 
     def count(self, metric: Metric, labels: tuple[str, ...], number: int) -> None:
         """Adds to a counter."""
-        made = self._counters[metric.name]
-        (made.labels(*labels) if labels else made).inc(number)
+        _of(self._counters, metric, labels).inc(number)
 
     def measure(self, metric: Metric, labels: tuple[str, ...], value: float) -> None:
         """Records in a histogram."""
-        made = self._histograms[metric.name]
-        (made.labels(*labels) if labels else made).observe(value)
+        _of(self._histograms, metric, labels).observe(value)
 
     def level(self, metric: Metric, labels: tuple[str, ...], value: float) -> None:
         """Sets a gauge."""
-        made = self._gauges[metric.name]
-        (made.labels(*labels) if labels else made).set(value)
+        _of(self._gauges, metric, labels).set(value)
 
     def serve(self, port: int, host: str = "127.0.0.1") -> Served:
         """Shows the metrics at `http://host:port/metrics`, from a thread; port 0 is any that is free. Raises
@@ -84,6 +85,14 @@ class Served:
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
+
+
+def _of(made: dict[tuple[str, ...], M], metric: Metric, labels: tuple[str, ...]) -> M:
+    """The metric with these labels; finding it costs more than counting, so that it is kept."""
+    found = made.get((metric.name, *labels))
+    if found is None:
+        found = made[metric.name, *labels] = made[metric.name,].labels(*labels)
+    return found
 
 
 def shown(metric: Metric) -> str:
