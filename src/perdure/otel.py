@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import Final
 
 from perdure.clock import Duration, seconds
-from perdure.errors import Failure
+from perdure.errors import ConfigurationError, Failure
 from perdure.telemetry import (
     ATTEMPT_OUTCOME,
     ERROR_TYPE,
@@ -46,6 +46,8 @@ GOOD: Final = frozenset({"completed", "suspended", "released", "cancelled"})
 """Outcomes that are no errors, whatever the record says."""
 LONGEST: Final = 500
 """Characters of a failure's message."""
+LONGEST_STATE: Final = 512
+"""Characters of a `tracestate`; everybody has to hand on so many, and no row keeps more."""
 PLACEHOLDERS: Final = ("opentelemetry.trace", "opentelemetry.metrics")
 
 _propagator = TraceContextTextMapPropagator()
@@ -64,6 +66,8 @@ class OpenTelemetry(Telemetry):
         *,
         link_after: Duration | None = A_DAY,
     ) -> None:
+        _check("tracer_provider", tracer_provider, trace.TracerProvider)
+        _check("meter_provider", meter_provider, metrics.MeterProvider)
         self._link_after = None if link_after is None else round(seconds(link_after, "link_after") * 1e9)
         self._tracer = trace.get_tracer(SYSTEM, tracer_provider=tracer_provider)
         meter = metrics.get_meter(SYSTEM, meter_provider=meter_provider)
@@ -118,7 +122,8 @@ class _Span(Span):
         """`traceparent`, and `tracestate` if there is one."""
         carrier: dict[str, str] = {}
         _propagator.inject(carrier, self._context)
-        return " ".join(carrier[name] for name in ("traceparent", "tracestate") if carrier.get(name)) or None
+        parent, state = carrier.get("traceparent"), carrier.get("tracestate")
+        return f"{parent} {state}" if parent and state and len(state) <= LONGEST_STATE else parent
 
     def enter(self) -> object:
         """Makes it the current span. What else the caller's context holds, baggage say, stays."""
@@ -147,6 +152,11 @@ def configured() -> Telemetry | None:
     if all(type(provider).__module__.startswith(PLACEHOLDERS) for provider in providers):
         return None
     return OpenTelemetry()
+
+
+def _check(what: str, given: object, wanted: type) -> None:
+    if given is not None and not isinstance(given, wanted):
+        raise ConfigurationError(f"{what} is {given!r}; it must be an OpenTelemetry {wanted.__name__}, or None")
 
 
 def _around(place: str | None) -> context.Context:

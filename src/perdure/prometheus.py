@@ -27,6 +27,10 @@ class Prometheus(Telemetry):
     `ConfigurationError` where that has them already."""
 
     def __init__(self, registry: CollectorRegistry | None = None) -> None:
+        if registry is not None and not isinstance(registry, CollectorRegistry):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise ConfigurationError(
+                f"registry is {registry!r}; it must be a prometheus_client.CollectorRegistry, or None"
+            )
         self.registry = CollectorRegistry() if registry is None else registry
         self._counters: dict[tuple[str, ...], Counter] = {}
         self._histograms: dict[tuple[str, ...], Histogram] = {}

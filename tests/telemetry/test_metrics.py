@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import urllib.request
+from typing import Any
 
 import prometheus_client
 import pytest
@@ -201,6 +202,12 @@ def test_it_is_served() -> None:
 def test_where_nothing_can_be_served(port: int, host: str) -> None:
     with pytest.raises(ConfigurationError, match="metrics cannot be served"):
         Prometheus().serve(port, host)
+
+
+@pytest.mark.parametrize("wrong", ["x", 9464, object()])
+def test_a_wrong_registry(wrong: Any) -> None:
+    with pytest.raises(ConfigurationError, match="registry is .*CollectorRegistry"):
+        Prometheus(wrong)
 
 
 def test_a_registry_that_has_them_already() -> None:

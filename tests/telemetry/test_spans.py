@@ -18,6 +18,7 @@ from perdure.engine.telling import part
 from perdure.engine.verbs import Verbs
 from perdure.errors import ActivityFailedError, ExecutionFailedError
 from perdure.model.records import NewExecution
+from perdure.otel import OpenTelemetry
 from perdure.telemetry import Kind, Telemetry
 from perdure.testing import TestApp
 from tests.telemetry.conftest import Seen, facts_of, id_of, parent_of, trace_of
@@ -249,6 +250,13 @@ def test_a_wrong_link_after(wrong: Any) -> None:
         Seen().bridge(link_after=wrong)
 
 
+@pytest.mark.parametrize("wrong", ["x", 5, Seen()], ids=lambda value: type(value).__name__)
+def test_wrong_providers(wrong: Any) -> None:
+    for name in ("tracer_provider", "meter_provider"):
+        with pytest.raises(ConfigurationError, match=f"{name} is .*OpenTelemetry"):
+            OpenTelemetry(**{name: wrong})
+
+
 async def test_parts_of_a_body(seen: Seen) -> None:
     app = seen.app()
 
@@ -432,6 +440,18 @@ async def test_an_enqueue_that_is_refused_by_the_storage(seen: Seen) -> None:
     assert seen.values("perdure.executions.enqueued") == {}
 
 
+def test_a_synchronous_program(seen: Seen) -> None:
+    app = seen.app()
+
+    @app.task
+    async def task() -> int:
+        return 5
+
+    with app as client, seen.tracers.get_tracer("mine").start_as_current_span("request") as request:
+        assert client.run(task.call()) == 5
+    assert parent_of(seen.one("enqueue task")) == request.get_span_context().span_id
+
+
 # --- what is stored
 
 
@@ -502,6 +522,27 @@ async def test_who_does_not_listen_hands_the_place_on(seen: Seen) -> None:
         (child,) = await app.handle("e").children()
         assert await trace_column(t, child.id) == place
     assert seen.spans == []
+
+
+async def test_a_state_that_is_too_long_stays_behind(seen: Seen) -> None:
+    app = seen.app()
+
+    @app.task
+    async def below() -> None: ...
+
+    @app.task
+    async def above() -> None:
+        await below()
+
+    state = ",".join(f"vendor{number}={'x' * 200}" for number in range(5))
+    place = f"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01 {state}"
+    async with TestApp(app) as t:
+        t.faults.enqueue([NewExecution("e", "above", "{}", trace=place)], t.clock.now())
+        await app.handle("e").result()
+        (child,) = await app.handle("e").children()
+        kept = await trace_column(t, child.id)
+    assert kept is not None
+    assert len(kept) == 55
 
 
 async def test_the_state_of_a_trace_travels(seen: Seen) -> None:
