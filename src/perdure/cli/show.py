@@ -36,6 +36,8 @@ class Shown(NamedTuple):
     items: list[ListItem] | None
 
 
+TRACE: Final = 32
+"""Characters of a trace's id, by which a backend finds it."""
 DEEP: Final = 20
 WIDE: Final = 200
 LONG: Final = 4_000
@@ -139,6 +141,7 @@ def _facts(found: Execution[Any]) -> list[tuple[str, str]]:
         "queue": "" if usual else f"{found.queue}, priority {found.priority}",
         "key": found.idempotency_key or "",
         "version": found.version or "",
+        "trace": (found.trace or "").removeprefix("00-")[:TRACE],
         "tags": " ".join(f"{key}={value}" for key, value in found.tags.items()),
         "parent": found.parent or "",
         "deadline": clock_text(found.deadline_at) if found.deadline_at else "",

@@ -20,6 +20,7 @@ from perdure.codec import decode_failure as read_failure
 from perdure.engine.contained import EXITS, left
 from perdure.engine.journal import STARTED, activity_key
 from perdure.engine.scope import current
+from perdure.engine.telling import told_try
 from perdure.errors import (
     Failure,
     JournalDriftError,
@@ -167,6 +168,8 @@ async def _attempts(verbs: Verbs, plan: Plan) -> Any:
     attempt = 0
     while True:
         try:
+            if (told := verbs.host.told) is not None:
+                return await told_try(told, verbs, plan.name, attempt, partial(_once, verbs, plan, attempt))
             return await _once(verbs, plan, attempt)
         except Exception as error:
             failure = failure_of(error)

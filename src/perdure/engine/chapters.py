@@ -16,6 +16,7 @@ import msgspec
 
 from perdure.engine.bodies import run_function, within
 from perdure.engine.journal import Branch, chapter_prefix
+from perdure.engine.telling import part
 from perdure.engine.verbs import ROOT, Verbs
 from perdure.errors import GiveUp
 from perdure.model.records import MEMO, Entry, EntryKind, Outcome
@@ -70,7 +71,8 @@ async def run(
         with within(inside, chapter.branch(), not task.is_async) as scope:
             if before is not None:
                 verbs.shared.prepared = await before(inside)
-            answer = await run_function(driver.host, task, scope.context, args, kwargs)
+            with part(inside, "item" if chapter.iteration is None else "iteration", task.name, chapter.number):
+                answer = await run_function(driver.host, task, scope.context, args, kwargs)
     finally:
         if driver.phase in ("suspending", "lingering"):  # it ended by itself while another branch waited
             await driver.ready()

@@ -16,6 +16,7 @@ from perdure.codec import DecodeError, decode_failure, place_of
 from perdure.engine.journal import Branch
 from perdure.engine.scope import current
 from perdure.engine.specification import specify
+from perdure.engine.telling import sent
 from perdure.engine.waits import OpenWait
 from perdure.errors import (
     ConfigurationError,
@@ -155,6 +156,8 @@ def enter(verbs: Verbs, spec: NewExecution, slot: str, *, last: bool = False) ->
         spec, id=child_id, parent_id=claim.id, slot=slot, slot_generation=generation, root_id=claim.root_id,
         depth=claim.depth + 1,
     )  # fmt: skip
+    if host.told is not None:
+        placed = msgspec.structs.replace(placed, trace=sent(host.told, host, placed))
     child = Child(child_id, slot, generation, spec.task_name, "pending", False, None, None, host.clock.now())
     driver.ledger.meet(child)
     driver.outbox.spawns.append(placed)

@@ -17,6 +17,7 @@ from perdure.model.execution import Event, Execution, JournalEntry, ListItem
 from perdure.model.externals import Answered, NewCompletion
 from perdure.model.policy import Retry, Sizes
 from perdure.model.records import Committed, Conflict, Enqueued, NewExecution, Outcome, Row, Transition
+from perdure.telemetry import Told
 
 if TYPE_CHECKING:
     from perdure.engine.driver import Driver
@@ -155,6 +156,7 @@ class Host(Protocol):
     directory: Directory
     retries: Retry
     logger: logging.Logger
+    told: Told | None
     cancel_grace: float
     linger: float
 

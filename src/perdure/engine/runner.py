@@ -24,6 +24,7 @@ from perdure.engine.ports import Host
 from perdure.engine.scope import Scope, current, make_task
 from perdure.engine.styling import Encoded, Verdict
 from perdure.engine.task import Task
+from perdure.engine.telling import ToldDriver
 from perdure.engine.verbs import Pass, Verbs
 from perdure.errors import (
     Abort,
@@ -45,13 +46,15 @@ logger = logging.getLogger("perdure")
 def begin(host: Host, claim: Claim, view: JournalView, context: contextvars.Context) -> Driver:
     """Starts a pass of a claimed execution; the driver goes on by itself. `context` is a clean copy for its body."""
     task = host.directory.task(claim.task_name)
-    driver = Driver(host, claim, view, partial(_concluded, task))
+    driver = (Driver if host.told is None else ToldDriver)(host, claim, view, partial(_concluded, task))
     shared = Pass(driver)
     verbs = Verbs(shared)
     driver.blocking = task is not None and not task.is_async and task.drive is None
     loop = asyncio.get_running_loop()
     scope = driver.scope = scope_of(verbs, shared.root, driver.blocking)
     context.run(current.set, scope)
+    if isinstance(driver, ToldDriver) and host.told is not None:
+        driver.begin(host.told, context)
     coroutine = _body(verbs, task, scope, view)
     driver.start(make_task(loop, coroutine, context, claim.id))
     if claim.cancel_reason is not None:

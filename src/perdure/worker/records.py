@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from perdure.model.policy import Retry
 from perdure.model.records import Claim, NewExecution, WorkerRow
+from perdure.telemetry import Told
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,7 @@ class WorkerSettings:
     logger: logging.Logger
     cancel_grace: float = 10.0
     linger: float = 1.0
+    told: Told | None = None
 
 
 def claim_of(spec: NewExecution, now: int) -> Claim:
