@@ -108,6 +108,17 @@ def standing(verbs: Verbs, what: str, slot: str) -> Child | None:
     return known
 
 
+def check_task(verbs: Verbs, child: Child, name: str, what: str) -> None:
+    """Ends the pass as drift where a child that is known by its place alone is of another task than stands in that place of
+    the code by now: it answers another question."""
+    begun = verbs.host.directory.renamed.get(child.task_name, child.task_name)
+    if begun != name:
+        raise verbs.drifted(
+            f"{what} is task {name}, but task {begun} was started there; let open work keep its order and declare what "
+            f"is new under a new name, or run `perdure retry {verbs.driver.claim.id} --forget {begun}`"
+        )
+
+
 def start_child(verbs: Verbs, call: Call[Any], slot: str) -> Child:
     """Adds a new child to the next transition; it is not durable yet."""
     return enter(verbs, spec_of(verbs, call), slot)

@@ -1,0 +1,112 @@
+"""Sequences, parent tasks and loops whose declaration changed under running work."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from perdure import Context, Perdure, Task
+from perdure.testing import TestApp
+from tests.tasks.redeploy import redeployed
+
+
+@pytest.fixture
+def ran() -> list[Any]:
+    return []
+
+
+# --- sequences
+
+
+def steps(app: Perdure, ran: list[Any], order: str, **aliases: list[str]) -> Task[[int], Any]:
+    """A sequence of steps named by letters; `b` sleeps for a minute."""
+
+    def step(name: str) -> Task[[int], int]:
+        @app.task(name=name, aliases=aliases.get(name, []))
+        async def run(ctx: Context, number: int) -> int:
+            if name == "b":
+                await ctx.sleep(60)
+            ran.append((name, number))
+            return number + 1
+
+        return run
+
+    declared = {name: step(name) for name in sorted(set(order))}
+    return app.sequence("s", *(declared[name] for name in order))  # type: ignore[call-overload, no-any-return]
+
+
+async def begun(ran: list[Any], order: str) -> TestApp:
+    """A sequence of that order, as far as `b`."""
+    app = Perdure("memory://")
+    task = steps(app, ran, order)
+    async with TestApp(app) as t:
+        await task.options(id="one").enqueue(1)
+        await t.idle()
+    return t
+
+
+async def test_a_step_inserted_under_running_work_is_drift(ran: list[Any]) -> None:
+    before, app = await begun(ran, "abc"), Perdure("memory://")
+    steps(app, ran, "axbc")
+    async with redeployed(before, app) as t:
+        await t.advance(minutes=10)
+        execution = await app.handle("one").execution()
+        assert execution.status == "pending"
+        assert execution.failure is not None
+        assert "step 1 is task x, but task b was started there" in execution.failure.message
+        assert ("x", 2) not in ran
+        assert await app.client.forget("one", "b") == 1
+        await t.advance(minutes=10)
+        assert await app.handle("one").result() == 5
+    assert ran == [("a", 1), ("b", 2), ("x", 2), ("b", 3), ("c", 4)]
+
+
+async def test_a_step_that_ran_exchanged_for_another_is_drift(ran: list[Any]) -> None:
+    before, app = await begun(ran, "abc"), Perdure("memory://")
+    steps(app, ran, "cba")
+    async with redeployed(before, app) as t:
+        await t.advance(minutes=10)
+        failure = (await app.handle("one").execution()).failure
+        assert failure is not None
+        assert "step 0 is task c, but task a was started there" in failure.message
+
+
+async def test_steps_behind_those_that_stand_and_new_names_are_no_drift(ran: list[Any]) -> None:
+    before, app = await begun(ran, "abc"), Perdure("memory://")
+    steps(app, ran, "abx")
+    async with redeployed(before, app) as t:
+        await t.advance(minutes=10)
+        assert await app.handle("one").result() == 4
+    assert ran == [("a", 1), ("b", 2), ("x", 3)]
+
+
+async def test_a_step_under_its_new_name_is_no_drift(ran: list[Any]) -> None:
+    before, app = await begun(ran, "abc"), Perdure("memory://")
+    steps(app, ran, "kmc", k=["a"], m=["b"])
+    async with redeployed(before, app) as t:
+        await t.advance(minutes=10)
+        assert await app.handle("one").result() == 4
+    assert ran == [("a", 1), ("m", 2), ("c", 3)]
+
+
+async def test_a_sequence_is_pinned_to_its_version() -> None:
+    def declare(app: Perdure, version: str) -> Task[[int], int]:
+        @app.task
+        async def wait(ctx: Context, number: int) -> int:
+            await ctx.sleep(60)
+            return number
+
+        return app.sequence("s", wait, wait, version=version, on_version="pin")
+
+    one, two = Perdure("memory://"), Perdure("memory://")
+    task = declare(one, "1")
+    declare(two, "2")
+    async with TestApp(one) as before:
+        await task.options(id="one").enqueue(5)
+        await before.idle()
+    async with redeployed(before, two) as t:
+        await t.advance(minutes=10)
+        failure = (await two.handle("one").execution()).failure
+        assert failure is not None
+        assert "version '1' is pinned" in failure.message
