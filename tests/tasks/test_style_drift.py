@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from perdure import Context, Perdure, Task
+from perdure import Context, Joined, Perdure, Spawn, Task
 from perdure.testing import TestApp
 from tests.tasks.redeploy import redeployed
 
@@ -110,3 +110,46 @@ async def test_a_sequence_is_pinned_to_its_version() -> None:
         failure = (await two.handle("one").execution()).failure
         assert failure is not None
         assert "version '1' is pinned" in failure.message
+
+
+# --- parent tasks
+
+
+def parent(app: Perdure, version: int, **options: Any) -> Task[[int], Any]:
+    """A parent whose finalizer is of another task in version 2."""
+
+    @app.task(name="old" if version == 1 else "new", **options)
+    async def finalize(ctx: Context, joined: Joined[int, int]) -> Any:
+        await ctx.sleep(60)
+        return f"by {version}"
+
+    @app.parent_task(finalize=finalize)
+    async def parent(number: int) -> Spawn[int]:
+        return Spawn(number, [])
+
+    return parent
+
+
+@pytest.mark.parametrize("renamed", [False, True])
+async def test_another_finalizer_under_running_work_is_drift_unless_it_is_the_same_one_renamed(renamed: bool) -> None:
+    one, two = Perdure("memory://"), Perdure("memory://")
+    task = parent(one, 1)
+    async with TestApp(one) as before:
+        await task.options(id="one").enqueue(1)
+        await before.idle()
+    parent(two, 2, aliases=["old"] if renamed else [])
+    if not renamed:
+
+        @two.task
+        async def old(joined: Joined[int, int]) -> int:  # it is still there, for others
+            return joined.input
+
+    async with redeployed(before, two) as t:
+        await t.advance(minutes=10)
+        execution = await two.handle("one").execution()
+    if renamed:
+        assert (execution.status, execution.result) == ("completed", "by 2")
+    else:
+        assert execution.status == "pending"
+        assert execution.failure is not None
+        assert "the finalizer is task new, but task old was started there" in execution.failure.message

@@ -18,7 +18,7 @@ import msgspec
 from perdure.codec import DecodeError, TypeCodec, codec_for, failure_of
 from perdure.codec.hints import type_name
 from perdure.engine.bodies import run_function, within
-from perdure.engine.children import enter, prepared, spec_of, standing
+from perdure.engine.children import check_task, enter, prepared, spec_of, standing
 from perdure.engine.styling import (
     ENDED,
     Encoded,
@@ -133,7 +133,9 @@ class Grove:
     async def finalized(self, finalize: Task[..., Any], stored: StoredTree) -> Encoded:
         """The finalizer's result. Raises `Verdict` when it has none."""
         child = self.met(FINALIZE)
-        if child is None:
+        if child is not None:
+            check_task(self.verbs, child, finalize.name, "the finalizer")
+        else:
             spec = await self._finalizer(finalize, stored.text())
             await self.verbs.ready()
             child = enter(self.verbs, spec, FINALIZE, last=True)
