@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from perdure import Context, Joined, Perdure, Spawn, Task
+from perdure import Context, Continue, Done, Joined, LoopResult, Perdure, Spawn, Task
 from perdure.testing import TestApp
 from tests.tasks.redeploy import redeployed
 
@@ -153,3 +153,45 @@ async def test_another_finalizer_under_running_work_is_drift_unless_it_is_the_sa
         assert execution.status == "pending"
         assert execution.failure is not None
         assert "the finalizer is task new, but task old was started there" in execution.failure.message
+
+
+# --- loops
+
+
+async def test_what_iterations_that_are_over_started_may_be_removed(ran: list[Any]) -> None:
+    def declare(app: Perdure, version: int) -> Task[[], LoopResult[int]]:
+        if version == 1:
+
+            @app.task
+            async def other(number: int) -> int:
+                ran.append(number)
+                return number
+
+        async def iterate(ctx: Context) -> Continue | Done[int]:
+            if version == 1 and ctx.iteration < 2:
+                await ctx.run(app.call("other", ctx.iteration))
+            await ctx.wait_for("go")
+            return Done(version) if ctx.iteration == 3 else Continue()
+
+        return app.loop("iterate", iterate)
+
+    one, two = Perdure("memory://"), Perdure("memory://")
+    loop = declare(one, 1)
+    async with TestApp(one) as before:
+        over = await loop.options(id="over").enqueue()
+        await loop.options(id="in work").enqueue()
+        for _ in range(2):
+            await over.signal("go")
+        await before.advance(5)
+    assert sorted(ran) == [0, 0, 1]
+    declare(two, 2)
+    async with redeployed(before, two) as t:
+        for _ in range(4):
+            await two.handle("over").signal("go")
+            await two.handle("in work").signal("go")
+        await t.advance(minutes=5)
+        execution = await two.handle("over").execution()
+        assert (execution.status, execution.result) == ("completed", LoopResult(True, 2, 4))
+        failure = (await two.handle("in work").execution()).failure
+        assert failure is not None
+        assert "child task other is recorded but not declared" in failure.message

@@ -134,11 +134,9 @@ class LoopDrive:
 
 def _begun(verbs: Verbs) -> tuple[int, str | None]:
     """The iteration that is on, and its input where it is not the execution's own."""
-    entries = [entry for entry in verbs.driver.ledger.memos.values() if entry.kind == "iteration"]
-    if not entries:
-        return 0, None
-    last = max(entries, key=lambda entry: entry.position)
-    return int(last.key.removesuffix("/")), last.value
+    ledger = verbs.driver.ledger
+    entry = ledger.memos.get(chapter_prefix(ledger.iteration))
+    return ledger.iteration, None if entry is None else entry.value
 
 
 def _arguments(task: Task[..., Any], text: str) -> tuple[list[object], dict[str, object]]:
