@@ -195,3 +195,25 @@ async def test_what_iterations_that_are_over_started_may_be_removed(ran: list[An
         failure = (await two.handle("in work").execution()).failure
         assert failure is not None
         assert "child task other is recorded but not declared" in failure.message
+
+
+@pytest.mark.parametrize("under_way", [False, True])
+async def test_a_bound_lowered_below_where_a_loop_is_ends_it_when_what_is_under_way_is_over(under_way: bool) -> None:
+    def declare(app: Perdure, most: int) -> Task[[], LoopResult[int]]:
+        async def iterate(ctx: Context) -> Continue | Done[int]:
+            if under_way:
+                await ctx.sleep(10)
+            return Continue()
+
+        return app.loop("iterate", iterate, max_iterations=most, delay=1 if under_way else 10)
+
+    one, two = Perdure("memory://"), Perdure("memory://")
+    loop = declare(one, 100)
+    async with TestApp(one) as before:
+        await loop.options(id="one").enqueue()
+        await before.advance(58)
+    declare(two, 3)
+    async with redeployed(before, two) as t:
+        await t.advance(minutes=10)
+        execution = await two.handle("one").execution()
+    assert (execution.status, execution.result) == ("completed", LoopResult(False, None, 6))

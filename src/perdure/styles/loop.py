@@ -34,6 +34,8 @@ P = ParamSpec("P")
 R = TypeVar("R")
 T_co = TypeVar("T_co", covariant=True)
 SAME: Final = object()
+PAUSE: Final = "sleep@delay#0"
+"""What follows the number of an iteration in the key of the timer before it."""
 Delay = Duration | Callable[[int], Duration]
 
 
@@ -92,6 +94,8 @@ class LoopDrive:
         number, text = _begun(verbs)
         if text is not None:
             args, kwargs = _arguments(task, host.payloads.unwrap(text))
+        if self._enough(number) and not _under_way(verbs, number):  # a deploy lowered the bound
+            return LoopResult(False, None, number)
         while True:
             await self._pause(verbs, number)
             chapter = Chapter(number, task.name, iteration=number)
@@ -103,7 +107,7 @@ class LoopDrive:
                 return LoopResult(True, cast("Done[Any]", answer).value, number + 1)
             if not isinstance(answer, Continue):
                 raise GiveUp(f"{self._what}: iteration {number} returned {answer!r}; return Continue(...) or Done(...)")
-            if number + 1 == self._most:
+            if self._enough(number + 1):
                 return LoopResult(False, None, number + 1)
             if answer.input is not SAME:
                 text = host.payloads.wrap(self._next(verbs, task, answer.input, number))
@@ -111,6 +115,9 @@ class LoopDrive:
             await chapters.turn(verbs, entry, chapter.prefix)
             number += 1
             args, kwargs = _arguments(task, host.payloads.unwrap(text or driver.claim.input))
+
+    def _enough(self, iterations: int) -> bool:
+        return self._most is not None and iterations >= self._most
 
     def _next(self, verbs: Verbs, task: Task[..., Any], given: object, number: int) -> str:
         """The input of the next iteration, checked as at enqueue. Raises `InvalidInputError`, `PayloadTooLargeError`."""
@@ -125,7 +132,7 @@ class LoopDrive:
         if self._delay is None or number == 0:
             return
         inside = Verbs(verbs.shared, Branch("delay", chapter_prefix(number)))
-        known = verbs.driver.ledger.memos.get(chapter_prefix(number) + "sleep@delay#0")
+        known = verbs.driver.ledger.memos.get(chapter_prefix(number) + PAUSE)
         length: Duration = 0.0
         if known is None:
             length = self._delay(number - 1) if callable(self._delay) else self._delay
@@ -137,6 +144,13 @@ def _begun(verbs: Verbs) -> tuple[int, str | None]:
     ledger = verbs.driver.ledger
     entry = ledger.memos.get(chapter_prefix(ledger.iteration))
     return ledger.iteration, None if entry is None else entry.value
+
+
+def _under_way(verbs: Verbs, number: int) -> bool:
+    """Whether an iteration has recorded something of its own."""
+    ledger, prefix = verbs.driver.ledger, chapter_prefix(number)
+    own = (key for key in (*ledger.memos, *ledger.children) if key.startswith(prefix))
+    return any(key not in (prefix, prefix + PAUSE) for key in own)
 
 
 def _arguments(task: Task[..., Any], text: str) -> tuple[list[object], dict[str, object]]:
