@@ -452,6 +452,62 @@ async def test_a_delay_may_be_a_function_of_the_iteration(app: Perdure, seen: li
     assert seen == [0, 1]
 
 
+async def test_a_delay_that_raises_fails_the_iteration_before_it(app: Perdure, seen: list[Any]) -> None:
+    @app.activity
+    async def fetch(number: int) -> int:
+        seen.append("fetch")
+        return number
+
+    def pause(iteration: int) -> float:
+        seen.append(f"delay {iteration}")
+        if seen.count("delay 0") == 1:
+            raise ValueError("no idea")
+        return -1.0 if seen.count("delay 0") == 2 else 5.0
+
+    async def poll(ctx: Context) -> Continue | Done[int]:
+        seen.append((ctx.iteration, ctx.attempt, ctx.previous_failure and ctx.previous_failure.message[:17]))
+        await fetch(ctx.iteration)
+        return Done(1) if ctx.iteration == 1 else Continue()
+
+    loop = app.loop("poll", poll, delay=pause, retries=Retry(2, delay=1))
+    async with TestApp(app) as t:
+        handle = await loop.enqueue()
+        await t.advance(60)
+        assert await handle.result() == LoopResult(True, 1, 2)
+    first, second, third, last = [each for each in seen if isinstance(each, tuple)]
+    assert (first, second, third) == ((0, 0, None), (0, 1, "no idea"), (0, 2, "loop poll delay i"))
+    assert last == (1, 0, None)
+    assert seen.count("fetch") == 2
+
+
+async def test_a_delay_begins_in_the_transition_that_ends_the_iteration(app: Perdure) -> None:
+    """A worker that dies between two iterations asks no delay again, and none begins anew."""
+    asked: list[int] = []
+
+    def pause(iteration: int) -> float:
+        asked.append(iteration)
+        return 100
+
+    async def poll(ctx: Context) -> Continue | Done[float]:
+        return Done(ctx.now().timestamp()) if ctx.iteration == 1 else Continue()
+
+    loop = app.loop("poll", poll, delay=pause)
+    async with TestApp(app) as t:
+        handle = await loop.enqueue()
+        began = t.now.timestamp()
+        await t.advance(1)
+        entries = {entry.key: entry.recorded_at for entry in await handle.activities()}
+        assert len(set(entries.values())) == 1
+        assert sorted(entries) == ["1/", "1/sleep@delay#0"]
+        await t.advance(50)
+        await t.restart()
+        await t.advance(200)
+        value = (await handle.result()).value
+    assert value is not None
+    assert round(value - began) == 100
+    assert asked == [0]
+
+
 async def test_the_delay_does_not_meet_a_sleep_of_the_iteration(app: Perdure) -> None:
     async def poll(ctx: Context) -> Continue | Done[float]:
         began = ctx.now().timestamp()

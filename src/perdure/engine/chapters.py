@@ -85,11 +85,14 @@ def check_pass(verbs: Verbs) -> None:
         raise asyncio.CancelledError
 
 
-async def turn(verbs: Verbs, entry: Entry, drop: str | None = None) -> None:
-    """Ends a chapter that succeeded with that entry; durable once this returns. What stands under `drop` is removed."""
+async def turn(verbs: Verbs, entry: Entry, drop: str | None = None, also: Entry | None = None) -> None:
+    """Ends a chapter that succeeded with that entry, `also` with one of the next chapter's; durable once this returns. What
+    stands under `drop` is removed."""
     driver = verbs.driver
     driver.set_timeout(None)
     await driver.ready()
+    if also is not None:
+        driver.outbox.add(also)
     driver.outbox.turn(entry, drop)
     await driver.flushed()
     driver.claim = msgspec.structs.replace(driver.claim, attempt=0, failure=None)

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Concatenate, Final, Generic, ParamSpec, TypeVar, Unpack, cast, overload
 
-from perdure.clock import Duration, seconds
+from perdure.clock import Duration, milliseconds, seconds
 from perdure.codec import DecodeError
 from perdure.engine import chapters, waiting
 from perdure.engine.blocking import BlockingContext
@@ -29,6 +29,7 @@ from perdure.engine.task import Task
 from perdure.engine.verbs import Verbs
 from perdure.errors import Abort, ConfigurationError, GiveUp, InvalidInputError, JournalDriftError, PerdureError
 from perdure.model.outline import Part
+from perdure.model.records import Entry
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -111,8 +112,9 @@ class LoopDrive:
                 return LoopResult(False, None, number + 1)
             if answer.input is not SAME:
                 text = host.payloads.wrap(self._next(verbs, task, answer.input, number))
+            timer = self._timer(verbs, number + 1)
             entry = chapters.entry_of(verbs, "iteration", number + 1, "iteration", text)
-            await chapters.turn(verbs, entry, chapter.prefix)
+            await chapters.turn(verbs, entry, chapter.prefix, timer)
             number += 1
             args, kwargs = _arguments(task, host.payloads.unwrap(text or driver.claim.input))
 
@@ -128,15 +130,22 @@ class LoopDrive:
             raise InvalidInputError(f"{self._what}: what iteration {number} continues with: {error}") from error
 
     async def _pause(self, verbs: Verbs, number: int) -> None:
-        """The delay before an iteration: a durable sleep. A function of it is asked once, with the iteration before."""
+        """The delay before an iteration: a durable sleep until its timer ends, which a deploy may have added."""
         if self._delay is None or number == 0:
             return
         inside = Verbs(verbs.shared, Branch("delay", chapter_prefix(number)))
         known = verbs.driver.ledger.memos.get(chapter_prefix(number) + PAUSE)
-        length: Duration = 0.0
-        if known is None:
-            length = self._delay(number - 1) if callable(self._delay) else self._delay
-        await waiting.sleep(inside, length, None)
+        await waiting.sleep(inside, 0 if known is not None else self._length(self._delay, number), None)
+
+    def _timer(self, verbs: Verbs, number: int) -> Entry | None:
+        """The timer before an iteration, written with its beginning. A function that fails, fails the iteration before it."""
+        if self._delay is None:
+            return None
+        length = milliseconds(self._length(self._delay, number), f"{self._what} delay")
+        return waiting.timer(verbs, chapter_prefix(number) + PAUSE, "sleep", length)
+
+    def _length(self, delay: Delay, number: int) -> Duration:
+        return delay(number - 1) if callable(delay) else delay
 
 
 def _begun(verbs: Verbs) -> tuple[int, str | None]:
