@@ -84,7 +84,7 @@ class Ledger:
     leads from the aliases of tasks and activities to their names: what was recorded under an alias is met by the name."""
 
     __slots__ = (
-        "_failed", "_renamed", "_started", "child_ids", "children", "children_settled", "external", "failures", "iteration",
+        "_failed", "_renamed", "_started", "child_ids", "children", "children_failed", "children_settled", "external", "failures", "iteration",
         "memos", "position", "scope", "signals", "size", "taken",
     )  # fmt: skip
 
@@ -98,7 +98,8 @@ class Ledger:
         self.child_ids: dict[str, str] = {}
         self.signals: dict[str, list[Received]] = defaultdict(list)
         self.taken: dict[str, int] = defaultdict(int)
-        self.children_settled = 0
+        self.children_settled = self.children_failed = 0
+        """How many settled, and how many of those without success, stale ones aside."""
         self.external: Completion | None = None
         self.iteration = 0
         """Of a loop, the number of the iteration that is on."""
@@ -159,6 +160,7 @@ class Ledger:
         if known is not None and child.generation < known.generation:
             return
         if known is None or child.generation > known.generation or known.status not in SETTLED:
+            self.children_failed += _counts_as_failed(child) - _counts_as_failed(known)
             self.children[child.slot] = child
             self.child_ids[child.id] = child.slot
 
@@ -204,11 +206,6 @@ class Ledger:
         """A child of this execution by its id."""
         slot = self.child_ids.get(execution_id)
         return None if slot is None else self.children.get(slot)
-
-    @property
-    def children_failed(self) -> int:
-        """How many children settled without success, stale ones aside."""
-        return sum(child.status in UNSUCCESSFUL and not child.stale for child in self.children.values())
 
     def next_signal(self, name: str) -> Received | None:
         """The first signal of a name that nobody has taken."""
@@ -258,3 +255,7 @@ def is_of_activity(entry: Entry) -> bool:
 
 def _is_taken(entry: Entry) -> bool:
     return entry.kind == "signal" and entry.value is not None
+
+
+def _counts_as_failed(child: Child | None) -> bool:
+    return child is not None and child.status in UNSUCCESSFUL and not child.stale

@@ -8,7 +8,8 @@ a value of a user's.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, Literal, cast, get_args, get_origin, get_type_hints
@@ -115,20 +116,29 @@ class Grove:
 
     async def joined(self, plan: Plan) -> list[Child]:
         """The children in order, once all are settled. Raises `Verdict` at the first without success, unless they are
-        collected."""
-        while True:
-            met = [self.met(plan.slot(index)) for index in range(plan.count)]
-            if not self.tree.collects:
-                self._check(met)
-            left = [index for index, child in enumerate(met) if child is None]
-            open_ones = [child for child in met if child is not None and child.status not in SETTLED]
-            if not left and not open_ones:
-                return [child for child in met if child is not None]
-            room = len(left) if self.tree.parallel is None else max(self.tree.parallel - len(open_ones), 0)
+        collected. After the first look only those that are open are looked at again: there may be very many."""
+        met = [self.met(plan.slot(index)) for index in range(plan.count)]
+        left = deque(index for index, child in enumerate(met) if child is None)
+        under_way = {index for index, child in enumerate(met) if child is not None and child.status not in SETTLED}
+        self._check(met, range(plan.count))
+        while left or under_way:
+            room = len(left) if self.tree.parallel is None else max(self.tree.parallel - len(under_way), 0)
             if left and room:
-                await self._start(plan, left[:room])
+                begun = [left.popleft() for _ in range(min(room, len(left)))]
+                await self._start(plan, begun)
+                under_way.update(begun)
             else:
-                await self._settling("children", open_ones, any_of=bool(left))
+                children = [child for index in sorted(under_way) if (child := met[index]) is not None]
+                await self._settling("children", children, any_of=bool(left))
+            looked = tuple(under_way)
+            for index in looked:
+                child = met[index] = self.met(plan.slot(index))
+                if child is None or child.status in SETTLED:
+                    under_way.discard(index)
+                if child is None:  # an operator had it forgotten meanwhile
+                    left.append(index)
+            self._check(met, looked)
+        return [child for child in met if child is not None]
 
     async def finalized(self, finalize: Task[..., Any], stored: StoredTree) -> Encoded:
         """The finalizer's result. Raises `Verdict` when it has none."""
@@ -179,10 +189,13 @@ class Grove:
         hint = None if task is None else task.signature.result.hint
         return TreeResult in (hint, get_origin(hint))
 
-    def _check(self, met: list[Child | None]) -> None:
-        failed = [(i, child) for i, child in enumerate(met) if child is not None and child.status in UNSUCCESSFUL]
-        if failed:
-            raise children_failed(failed, len(met))
+    def _check(self, met: list[Child | None], looked: Iterable[int]) -> None:
+        """Raises `Verdict` if one of those that were looked at ended the tree."""
+        if self.tree.collects or not any(_failed(met[index]) for index in looked):
+            return
+        raise children_failed(
+            [(i, child) for i, child in enumerate(met) if child is not None and _failed(child)], len(met)
+        )
 
     async def _start(self, plan: Plan, indexes: list[int]) -> None:
         """Starts children that had to wait, or takes the place of those of an attempt before."""
@@ -223,6 +236,10 @@ class Grove:
 
     def _finalize_failed(self, message: str, cause: Failure) -> Verdict:
         return verdict("finalize_failed", "FinalizeFailed", message, cause)
+
+
+def _failed(child: Child | None) -> bool:
+    return child is not None and child.status in UNSUCCESSFUL
 
 
 def output_hint(hint: object, what: str) -> object:
