@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any
 
 import msgspec
@@ -26,6 +26,7 @@ from perdure import (
     Spawn,
     Task,
 )
+from perdure.model.records import JournalView, Row
 from perdure.testing import TestApp
 
 REPLAYS = pytest.mark.parametrize("always_replay", [False, True])
@@ -671,3 +672,38 @@ async def test_those_that_wait_are_not_started_after_a_failure(app: Perdure, run
         await t.advance(seconds=60)
         assert (await failed(handle)).message.startswith("1 of 3 children did not complete")
     assert runs == [("bad", 0)]
+
+
+async def test_what_is_read_grows_with_the_children_not_with_their_square(app: Perdure) -> None:
+    """So many children are told of by the storage, however it is asked."""
+
+    @app.task
+    async def child(number: int) -> int:
+        return number
+
+    @app.parent_task(max_parallel=3)
+    async def parent(count: int) -> Spawn[None]:
+        return Spawn(None, [child.call(number) for number in range(count)])
+
+    async def told(count: int) -> int:
+        async with TestApp(app) as t:
+            storage, children = t.faults.storage, 0
+            journal, get = storage.journal, storage.get
+
+            def journal_counted(ids: Sequence[str]) -> list[JournalView]:
+                nonlocal children
+                views = journal(ids)
+                children += sum(len(view.children) for view in views)
+                return views
+
+            def get_counted(ids: Sequence[str]) -> list[Row | None]:
+                nonlocal children
+                children += len(ids)
+                return get(ids)
+
+            storage.journal, storage.get = journal_counted, get_counted  # type: ignore[method-assign]
+            assert len((await parent.run(count)).children) == count
+            return children
+
+    few, many = await told(30), await told(300)
+    assert many < 15 * few
