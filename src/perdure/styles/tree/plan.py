@@ -6,6 +6,7 @@ of those that must still wait (`max_parallel`) they stand in the entry as well. 
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 SPAWN: Final = "spawn"
 """Key and name of the entry."""
 BITE: Final = 1000
-"""So many rows are read at once."""
+"""So many rows are read, and children checked, at once."""
 
 
 class Plan(msgspec.Struct, omit_defaults=True):
@@ -76,7 +77,7 @@ async def checked(
         await check_depth(verbs, calls[0].task.name)
     plan = Plan(_output(verbs, codec, spawn.output), verbs.driver.claim.id, len(calls))
     plan.keys.update((index, call.options.key) for index, call in enumerate(calls) if call.options.key is not None)
-    specs = [await _child(verbs, index, call) for index, call in enumerate(calls)]
+    specs = await _children(verbs, calls)
     if parallel is not None:
         now = verbs.host.clock.now()
         for index in range(parallel, len(specs)):
@@ -127,6 +128,21 @@ def _calls(verbs: Verbs, children: Iterable[object]) -> Sequence[Call[Any]]:
         if count > 1:
             raise wrong(verbs, f"{count} children of task {name} have one key, {key!r}; a key names one child")
     return calls
+
+
+async def _children(verbs: Verbs, calls: Sequence[Call[Any]]) -> list[NewExecution]:
+    """What the calls are stored as. Of many, the event loop gets a turn now and then; the pass is not suspended meanwhile."""
+    specs: list[NewExecution] = []
+    driver = verbs.driver
+    driver.busy += 1
+    try:
+        for start in range(0, len(calls), BITE):
+            specs += [await _child(verbs, start + i, call) for i, call in enumerate(calls[start : start + BITE])]
+            if len(calls) > BITE:
+                await asyncio.sleep(0)
+    finally:
+        driver.idle()
+    return specs
 
 
 async def _child(verbs: Verbs, index: int, call: Call[Any]) -> NewExecution:
