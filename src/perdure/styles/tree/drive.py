@@ -33,6 +33,7 @@ from perdure.engine.styling import (
 from perdure.engine.waits import OpenWait
 from perdure.errors import ConfigurationError, Failure, InvalidInputError, PerdureError
 from perdure.model.outline import Part
+from perdure.model.policy import exceeds
 from perdure.model.records import Child, NewExecution
 from perdure.model.status import SETTLED, UNSUCCESSFUL, WaitKind
 from perdure.styles.tree.joined import Joined, SettledChild, Spawn, StoredTree, TreeResult, nested, raw_of
@@ -44,6 +45,8 @@ if TYPE_CHECKING:
     from perdure.engine.verbs import Verbs
 
 FINALIZE: Final = "#finalize"
+JOINED: Final = 64
+"""So many results of the largest size fit into what the children of one tree come to together."""
 OnChildFailure = Literal["cancel_siblings", "collect"]
 
 
@@ -86,10 +89,10 @@ class Tree:
             plan = await self._begin(grove, args, kwargs)
         verbs.driver.set_timeout(None)
         children = await grove.joined(plan)
-        stored = grove.stored(plan, children)
+        text = grove.measured(grove.stored(plan, children).text())
         if self.finalize is None:
-            return Encoded(verbs.host.payloads.wrap(stored.text()))
-        return await grove.finalized(self.finalize, stored)
+            return Encoded(verbs.host.payloads.wrap(text))
+        return await grove.finalized(self.finalize, text)
 
     async def _begin(self, grove: Grove, args: list[object], kwargs: dict[str, object]) -> Plan:
         """Runs the body; writes what it returned and its first children, all in one transition."""
@@ -140,13 +143,13 @@ class Grove:
             self._check(met, looked)
         return [child for child in met if child is not None]
 
-    async def finalized(self, finalize: Task[..., Any], stored: StoredTree) -> Encoded:
+    async def finalized(self, finalize: Task[..., Any], text: str) -> Encoded:
         """The finalizer's result. Raises `Verdict` when it has none."""
         child = self.met(FINALIZE)
         if child is not None:
             check_task(self.verbs, child, finalize.name, "the finalizer")
         else:
-            spec = await self._finalizer(finalize, stored.text())
+            spec = await self._finalizer(finalize, text)
             await self.verbs.ready()
             child = enter(self.verbs, spec, FINALIZE, last=True)
         if child.status not in SETTLED:
@@ -178,6 +181,15 @@ class Grove:
             args, tree.kwargs = task.signature.raw(unwrap(self.verbs.driver.claim.input))
             tree.args = tuple(args)
         return tree
+
+    def measured(self, text: str) -> str:
+        """What the children came to, as text. Raises `Verdict` where it is more than a database or a worker can be asked to
+        hold in one piece; sizes of children add up, so far more than of one result may be there."""
+        limit = JOINED * self.verbs.host.sizes.result
+        if not exceeds(text, limit):
+            return text
+        message = f"the children of {self.verbs.task_name} came to over {limit} bytes, {JOINED} times Sizes(result=...)"
+        raise verdict("too_large", "PayloadTooLargeError", message)
 
     def met(self, slot: str) -> Child | None:
         """The child that stands in a place, unless it is to be replaced."""
