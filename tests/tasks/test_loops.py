@@ -310,6 +310,71 @@ async def test_a_branch_that_is_left_behind_ends_with_its_iteration(app: Perdure
     assert seen == ["ended", "ended"]
 
 
+@pytest.mark.parametrize("always_replay", [False, True])
+async def test_a_branch_that_is_left_behind_does_nothing_in_the_next_iteration(
+    app: Perdure, seen: list[Any], always_replay: bool
+) -> None:
+    @app.activity
+    async def act(who: str) -> str:
+        seen.append(who)
+        return who
+
+    @app.task
+    async def child(who: str) -> str:
+        seen.append(who)
+        return who
+
+    async def linger(ctx: Context) -> None:
+        for verb in (lambda: act("branch"), lambda: child("branch"), lambda: ctx.sleep(1), lambda: ctx.now()):
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.Event().wait()
+            with contextlib.suppress(asyncio.CancelledError):
+                await verb()
+                seen.append("acted")
+
+    async def iterate(ctx: Context) -> Continue | Done[None]:
+        branch = asyncio.create_task(linger(ctx))
+        branches.append(branch)
+        await asyncio.sleep(0)
+        await act("body")
+        return Done(None) if ctx.iteration == 5 else Continue()
+
+    branches: list[asyncio.Task[None]] = []
+    loop = app.loop("iterate", iterate)
+    async with TestApp(app, always_replay=always_replay) as t:
+        handle = await loop.enqueue()
+        await t.advance(60)
+        assert (await handle.result()).iterations == 6
+        assert sorted(entry.key.partition(":")[0] for entry in await handle.activities()) == ["5/", "5/act"]
+        for branch in branches:
+            while not branch.done():
+                branch.cancel()
+                await asyncio.sleep(0)
+    assert seen == ["body"] * 6
+
+
+async def test_an_iteration_waits_for_its_branches_to_clean_up_before_the_next(app: Perdure, seen: list[Any]) -> None:
+    async def linger(number: int) -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            for _ in range(5):
+                await asyncio.sleep(0)
+            seen.append(f"end {number}")
+
+    async def iterate(ctx: Context) -> Continue | Done[None]:
+        seen.append(f"begin {ctx.iteration}")
+        branches.append(asyncio.create_task(linger(ctx.iteration)))
+        await asyncio.sleep(0)
+        return Done(None) if ctx.iteration == 1 else Continue()
+
+    branches: list[asyncio.Task[None]] = []
+    loop = app.loop("iterate", iterate)
+    async with TestApp(app):
+        await loop.run()
+    assert seen[:3] == ["begin 0", "end 0", "begin 1"]
+
+
 # --- `def` iterations
 
 

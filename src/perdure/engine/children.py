@@ -60,7 +60,7 @@ def ending_error(status: str, execution_id: str, task_name: str, failure: Failur
 async def spawn(verbs: Verbs, call: Call[Any], slot: str) -> Child:
     """The child of a call: the one recorded in its slot, or a new one. Durable once this returns."""
     driver = verbs.driver
-    await driver.ready()
+    await verbs.held()
     child = met_child(verbs, call, slot)
     if child is None:
         checked = await prepared(verbs, call)
@@ -82,7 +82,7 @@ async def prepared(verbs: Verbs, call: Call[Any]) -> Call[Any]:
     finally:
         current.reset(token)
         driver.idle()
-    await driver.ready()
+    await verbs.held()
     return checked
 
 
