@@ -57,7 +57,7 @@ def seeded(seed: int | str) -> random.Random:
 
 
 def _is_hex(text: str) -> bool:
-    return all(character in "0123456789abcdef" for character in text)
+    return not text.strip("0123456789abcdef")
 
 
 def _layout(stamp60: int, tail62: int) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any
 
 import msgspec
@@ -25,8 +25,11 @@ from perdure import (
     Sizes,
     Spawn,
     Task,
+    TreeResult,
 )
+from perdure.model.records import JournalView, Row
 from perdure.testing import TestApp
+from tests.tasks.redeploy import redeployed
 
 REPLAYS = pytest.mark.parametrize("always_replay", [False, True])
 
@@ -671,3 +674,98 @@ async def test_those_that_wait_are_not_started_after_a_failure(app: Perdure, run
         await t.advance(seconds=60)
         assert (await failed(handle)).message.startswith("1 of 3 children did not complete")
     assert runs == [("bad", 0)]
+
+
+async def test_what_is_read_grows_with_the_children_not_with_their_square(app: Perdure) -> None:
+    """So many children are told of by the storage, however it is asked."""
+
+    @app.task
+    async def child(number: int) -> int:
+        return number
+
+    @app.parent_task(max_parallel=3)
+    async def parent(count: int) -> Spawn[None]:
+        return Spawn(None, [child.call(number) for number in range(count)])
+
+    async def told(count: int) -> int:
+        async with TestApp(app) as t:
+            storage, children = t.faults.storage, 0
+            journal, get = storage.journal, storage.get
+
+            def journal_counted(ids: Sequence[str]) -> list[JournalView]:
+                nonlocal children
+                views = journal(ids)
+                children += sum(len(view.children) for view in views)
+                return views
+
+            def get_counted(ids: Sequence[str]) -> list[Row | None]:
+                nonlocal children
+                children += len(ids)
+                return get(ids)
+
+            storage.journal, storage.get = journal_counted, get_counted  # type: ignore[method-assign]
+            assert len((await parent.run(count)).children) == count
+            return children
+
+    few, many = await told(30), await told(300)
+    assert many < 15 * few
+
+
+@REPLAYS
+async def test_a_deadline_counts_from_the_start_of_a_child_that_had_to_wait(app: Perdure, always_replay: bool) -> None:
+    broken = [True]
+
+    @app.task(retries=0)
+    async def first(ctx: Context) -> int:
+        await ctx.sleep(3600)
+        if broken:
+            raise ValueError("x")
+        return 1
+
+    @app.task(retries=0)
+    async def second(ctx: Context) -> int:
+        await ctx.sleep(30 if broken else 90)
+        return 2
+
+    @app.parent_task(max_parallel=1)
+    async def parent() -> Spawn[None]:
+        return Spawn(None, [first.call(), second.options(deadline=60).call()])
+
+    async with TestApp(app, always_replay=always_replay) as t:
+        handle = await parent.enqueue()
+        await t.advance(days=1)
+        assert (await failed(handle)).message.startswith("1 of 2 children did not complete: [index=0]")
+        broken.clear()
+        await handle.retry()
+        await t.advance(hours=2)
+        assert "[index=1] second timed out" in (await failed(handle)).message
+        broken.append(True)
+        await t.advance(days=1)
+        await handle.retry()
+        await t.advance(hours=2)
+        assert [child.output for child in (await handle.result()).children] == [1, 2]
+
+
+async def test_a_child_that_had_to_wait_starts_by_the_new_name_of_its_task() -> None:
+    def declare(app: Perdure, name: str, *aliases: str) -> Task[[], TreeResult[None]]:
+        @app.task(name=name, aliases=aliases)
+        async def child(ctx: Context, number: int) -> int:
+            await ctx.sleep(60)
+            return number
+
+        @app.parent_task(max_parallel=1)
+        async def parent() -> Spawn[None]:
+            return Spawn(None, [child.call(1), child.call(2)])
+
+        return parent
+
+    one, two = Perdure("memory://"), Perdure("memory://")
+    task = declare(one, "old")
+    async with TestApp(one) as before:
+        await task.options(id="one").enqueue()
+        await before.idle()
+    declare(two, "new", "old")
+    async with redeployed(before, two) as t:
+        await t.advance(minutes=5)
+        result = await two.handle("one").result()
+        assert [(child.task_name, child.output) for child in result.children] == [("old", 1), ("new", 2)]

@@ -481,6 +481,36 @@ async def test_sizes_of_children_do_not_add_up() -> None:
         assert await app.count("task:large") == 10
 
 
+@pytest.mark.parametrize("finalized", [False, True])
+async def test_what_children_come_to_together_is_bounded_all_the_same(runs: list[Any], finalized: bool) -> None:
+    """Trees within trees multiply: a root of many leaves is refused before it is stored."""
+    app = Perdure("memory://", sizes=Sizes(result=2000))
+
+    @app.task
+    async def leaf() -> str:
+        return "x" * 1500
+
+    @app.parent_task
+    async def branch() -> Spawn[None]:
+        return Spawn(None, [leaf.call() for _ in range(30)])
+
+    def count(joined: Joined[None, None]) -> int:
+        runs.append("finalize")
+        return len(joined.children)
+
+    async def root() -> Spawn[None]:
+        return Spawn(None, [branch.call() for _ in range(5)])
+
+    task: Task[[], Any] = app.parent_task(finalize=count)(root) if finalized else app.parent_task(root)
+    async with TestApp(app):
+        with pytest.raises(ExecutionFailedError, match="children of task root came to over 128000 bytes") as caught:
+            await task.run()
+        assert caught.value.failure is not None
+        assert caught.value.failure.kind == "too_large"
+        assert await app.count("task:branch status:completed") == 5
+    assert runs == []
+
+
 async def test_options_of_children(runs: list[Any]) -> None:
     app = Perdure("memory://", queues=("default", "slow"))
 

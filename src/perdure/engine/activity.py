@@ -74,8 +74,7 @@ async def perform(verbs: Verbs, plan: Plan) -> Any:
     """The recorded result of a call, or a run that records it. Raises the recorded failure."""
     driver, flights = verbs.driver, verbs.flights
     while True:
-        if driver.phase != "running":
-            await driver.ready()
+        await verbs.held()
         failed = driver.ledger.failure(plan.key)
         entry = verbs.recorded(plan.key, "activity", f"activity {plan.name}") if failed is None else None
         if entry is not None:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 from asyncio import taskgroups, tasks
 from collections.abc import Callable, Collection
+from contextlib import suppress
 from typing import Any, Final
+
+from perdure.clock import Clock, Timeout
 
 JOINING: Final = frozenset({
     (taskgroups.__file__, "__aexit__"), (tasks.__file__, "_wait"), (tasks.__file__, "_wait_for_one"),
@@ -29,6 +32,16 @@ class Branches:
         """Cancels what is left."""
         for task in tuple(self._paths):
             task.cancel()
+
+    async def end(self, clock: Clock, bound: float) -> list[asyncio.Task[Any]]:
+        """Returns when all that were cancelled have ended; after `bound` seconds those that have not, and forgets them."""
+        with suppress(TimeoutError):
+            async with Timeout(clock, bound):
+                while self._paths:
+                    await asyncio.wait(tuple(self._paths))
+        rest = list(self._paths)
+        self._paths.clear()
+        return rest
 
     def await_other_than(self, root: asyncio.Task[Any] | None, waiting: Collection[asyncio.Task[Any] | None]) -> bool:
         """Whether a task awaits something that is neither durable nor a branch of its own: plain I/O."""

@@ -61,7 +61,7 @@ def ending_error(status: str, execution_id: str, task_name: str, failure: Failur
 async def spawn(verbs: Verbs, call: Call[Any], slot: str) -> Child:
     """The child of a call: the one recorded in its slot, or a new one. Durable once this returns."""
     driver = verbs.driver
-    await driver.ready()
+    await verbs.held()
     child = met_child(verbs, call, slot)
     if child is None:
         checked = await prepared(verbs, call)
@@ -83,7 +83,7 @@ async def prepared(verbs: Verbs, call: Call[Any]) -> Call[Any]:
     finally:
         current.reset(token)
         driver.idle()
-    await driver.ready()
+    await verbs.held()
     return checked
 
 
@@ -107,6 +107,17 @@ def standing(verbs: Verbs, what: str, slot: str) -> Child | None:
         return None
     verbs.met(slot)
     return known
+
+
+def check_task(verbs: Verbs, child: Child, name: str, what: str) -> None:
+    """Ends the pass as drift where a child that is known by its place alone is of another task than stands in that place of
+    the code by now: it answers another question."""
+    begun = verbs.host.directory.renamed.get(child.task_name, child.task_name)
+    if begun != name:
+        raise verbs.drifted(
+            f"{what} is task {name}, but task {begun} was started there; let open work keep its order and declare what "
+            f"is new under a new name, or run `perdure retry {verbs.driver.claim.id} --forget {begun}`"
+        )
 
 
 def start_child(verbs: Verbs, call: Call[Any], slot: str) -> Child:

@@ -44,8 +44,8 @@ class Driver:
 
     __slots__ = (
         "_claiming", "_concluded", "_hops", "_outcome", "_pass_began", "_queued", "_release", "_resumed",
-        "_waits", "blocking", "branches", "busy", "calls", "cancel_reason", "chapter", "claim", "drift", "host", "ledger",
-        "loop", "outbox", "phase", "refused", "root", "scope", "timed_out", "timeout", "timers",
+        "blocking", "branches", "busy", "calls", "cancel_reason", "chapter", "claim", "drift", "host", "ledger",
+        "loop", "outbox", "phase", "refused", "root", "scope", "timed_out", "timeout", "timers", "waits",
     )  # fmt: skip
 
     def __init__(
@@ -69,7 +69,7 @@ class Driver:
         self._release: Released | Settled | None = None
         self.timers = Timers(host.clock)
         self.scope: Scope | None = None
-        self._waits: OpenWaits | None = None
+        self.waits: OpenWaits | None = None
         self.branches: Branches | None = None
         self.chapter: ChapterEnd | None = None
         self._resumed: list[asyncio.Future[None]] = []
@@ -98,11 +98,6 @@ class Driver:
         if self.branches is None:
             self.branches = Branches(self.look_soon)
         self.branches.add(task, path)
-
-    @property
-    def waiting(self) -> bool:
-        """Whether a branch waits durably."""
-        return bool(self._waits)
 
     @property
     def unwinding(self) -> bool:
@@ -169,9 +164,9 @@ class Driver:
         """Waits durably: the execution may be suspended meanwhile, and this body unwound."""
         if self.unwinding:
             await refuse(self)
-        if self._waits is None:
-            self._waits = OpenWaits(self.ledger, self.timers, self.host.clock, lambda: self.phase == "running")
-        waits = self._waits
+        if self.waits is None:
+            self.waits = OpenWaits(self.ledger, self.timers, self.host.clock, lambda: self.phase == "running")
+        waits = self.waits
         waits.open(wait)
         self.look_soon()
         try:
@@ -182,8 +177,8 @@ class Driver:
     def feed(self, view: JournalView) -> None:
         """Takes in what others did since."""
         self.ledger.feed(view)
-        if self.phase == "running" and self._waits is not None:
-            self._waits.offer()
+        if self.phase == "running" and self.waits is not None:
+            self.waits.offer()
 
     def idle(self) -> None:
         """One thing less runs."""
@@ -192,7 +187,7 @@ class Driver:
 
     def look_soon(self) -> None:
         """Looks, after the tasks that are ready now have run, whether every branch waits."""
-        if self._hops == 0 and self.phase == "running" and self._waits and self.busy == 0:
+        if self._hops == 0 and self.phase == "running" and self.waits and self.busy == 0:
             self._hops = HOPS
             self.loop.call_soon(self._look)
 
@@ -202,8 +197,8 @@ class Driver:
             self.loop.call_soon(self._look)
             return
         over = self.root is None or self.root.done() or self.cancel_reason is not None or self.timed_out is not None
-        if self.phase == "running" and not over and not self.busy and self._waits and not self._waits.any_answered:
-            self._suspend(self._waits)
+        if self.phase == "running" and not over and not self.busy and self.waits and not self.waits.any_answered:
+            self._suspend(self.waits)
 
     def _suspend(self, waits: OpenWaits) -> None:
         self.phase = "suspending"
@@ -229,7 +224,7 @@ class Driver:
             self.unwind()
         elif self._resumed:
             self._claim_back()
-        elif self.blocking or self.host.linger <= 0 or self._waits is None or self._waits.only_timers_after(until):
+        elif self.blocking or self.host.linger <= 0 or self.waits is None or self.waits.only_timers_after(until):
             self._lingered()
         else:
             self.timers.arm("linger", self.host.linger, self._lingered)
@@ -239,7 +234,7 @@ class Driver:
         """Whether a branch awaits plain I/O; a `def` body awaits nothing."""
         if self.branches is None or self.blocking:
             return False
-        return self.branches.await_other_than(self.root, self._waits.tasks if self._waits else ())
+        return self.branches.await_other_than(self.root, self.waits.tasks if self.waits else ())
 
     # -- going on -----------------------------------------------------------------------------------------------------
 
@@ -391,7 +386,7 @@ class Driver:
         if self.phase != "gone":
             self.phase = "gone"
             self.timers.disarm_all()
-            self.scope = self.root = self._waits = self.branches = None  # no cycles: freed now, not by the collector
+            self.scope = self.root = self.waits = self.branches = None  # no cycles: freed now, not by the collector
             self._wake_resumed()
             self.outbox.fail("the execution ended here")
             self.host.gone(self)

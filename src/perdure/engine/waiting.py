@@ -123,8 +123,13 @@ def _timer(verbs: Verbs, key: str, name: str, length: int) -> int:
     """When a timer ends: as recorded, or noted now."""
     entry = verbs.recorded(key, "timer", name)
     if entry is None:
-        driver, begun = verbs.driver, verbs.host.clock.now()
-        entry = Entry(key, MEMO, driver.ledger.take_position(), "timer", name, None, None, begun + length,
-                      begun, None, driver.claim.token)  # fmt: skip
+        entry = timer(verbs, key, name, length)
         verbs.keep(entry)
     return cast("int", entry.due_at)
+
+
+def timer(verbs: Verbs, key: str, name: str, length: int) -> Entry:
+    """A timer that begins now, `length` in milliseconds; not written yet."""
+    driver, begun = verbs.driver, verbs.host.clock.now()
+    return Entry(key, MEMO, driver.ledger.take_position(), "timer", name, None, None, begun + length,
+                 begun, None, driver.claim.token)  # fmt: skip

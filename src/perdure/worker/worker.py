@@ -25,7 +25,6 @@ from perdure.engine import scope
 from perdure.engine.driver import Driver
 from perdure.engine.ports import Directory, Reader
 from perdure.engine.runner import begin
-from perdure.errors import AppClosedError, StorageError
 from perdure.ids import Ids
 from perdure.model.policy import Sizes
 from perdure.model.records import (
@@ -48,6 +47,7 @@ from perdure.worker.beats import beat_of, obey
 from perdure.worker.claimer import Claimer
 from perdure.worker.gauges import Gauges
 from perdure.worker.heartbeat import Heart
+from perdure.worker.journals import read_claimed
 from perdure.worker.maintenance import Maintenance
 from perdure.worker.news import News
 from perdure.worker.pools import Pools
@@ -209,15 +209,7 @@ class Worker:
             self._job(self._read_and_begin(unread))
 
     async def _read_and_begin(self, claims: list[Claim]) -> None:
-        ids = [claim.id for claim in claims]
-        try:
-            views = await self.store.read(lambda storage: storage.journal(ids))
-        except (StorageError, AppClosedError) as error:
-            logger.warning("journals cannot be read; %d executions are given back: %s", len(ids), error)
-            for claim in claims:
-                self._begin(claim, None)
-            return
-        for claim, view in zip(claims, views, strict=True):
+        for claim, view in await read_claimed(self.store, claims, self._lingering):
             try:
                 self._begin(claim, view)
             except Exception:  # its neighbours begin all the same

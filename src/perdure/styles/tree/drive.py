@@ -8,7 +8,8 @@ a value of a user's.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, Literal, cast, get_args, get_origin, get_type_hints
@@ -18,7 +19,7 @@ import msgspec
 from perdure.codec import DecodeError, TypeCodec, codec_for, failure_of
 from perdure.codec.hints import type_name
 from perdure.engine.bodies import run_function, within
-from perdure.engine.children import enter, prepared, spec_of, standing
+from perdure.engine.children import check_task, enter, prepared, spec_of, standing
 from perdure.engine.styling import (
     ENDED,
     Encoded,
@@ -32,6 +33,7 @@ from perdure.engine.styling import (
 from perdure.engine.waits import OpenWait
 from perdure.errors import ConfigurationError, Failure, InvalidInputError, PerdureError
 from perdure.model.outline import Part
+from perdure.model.policy import exceeds
 from perdure.model.records import Child, NewExecution
 from perdure.model.status import SETTLED, UNSUCCESSFUL, WaitKind
 from perdure.styles.tree.joined import Joined, SettledChild, Spawn, StoredTree, TreeResult, nested, raw_of
@@ -43,6 +45,8 @@ if TYPE_CHECKING:
     from perdure.engine.verbs import Verbs
 
 FINALIZE: Final = "#finalize"
+JOINED: Final = 64
+"""So many results of the largest size fit into what the children of one tree come to together."""
 OnChildFailure = Literal["cancel_siblings", "collect"]
 
 
@@ -85,10 +89,10 @@ class Tree:
             plan = await self._begin(grove, args, kwargs)
         verbs.driver.set_timeout(None)
         children = await grove.joined(plan)
-        stored = grove.stored(plan, children)
+        text = grove.measured(grove.stored(plan, children).text())
         if self.finalize is None:
-            return Encoded(verbs.host.payloads.wrap(stored.text()))
-        return await grove.finalized(self.finalize, stored)
+            return Encoded(verbs.host.payloads.wrap(text))
+        return await grove.finalized(self.finalize, text)
 
     async def _begin(self, grove: Grove, args: list[object], kwargs: dict[str, object]) -> Plan:
         """Runs the body; writes what it returned and its first children, all in one transition."""
@@ -115,26 +119,37 @@ class Grove:
 
     async def joined(self, plan: Plan) -> list[Child]:
         """The children in order, once all are settled. Raises `Verdict` at the first without success, unless they are
-        collected."""
-        while True:
-            met = [self.met(plan.slot(index)) for index in range(plan.count)]
-            if not self.tree.collects:
-                self._check(met)
-            left = [index for index, child in enumerate(met) if child is None]
-            open_ones = [child for child in met if child is not None and child.status not in SETTLED]
-            if not left and not open_ones:
-                return [child for child in met if child is not None]
-            room = len(left) if self.tree.parallel is None else max(self.tree.parallel - len(open_ones), 0)
+        collected. After the first look only those that are open are looked at again: there may be very many."""
+        met = [self.met(plan.slot(index)) for index in range(plan.count)]
+        left = deque(index for index, child in enumerate(met) if child is None)
+        under_way = {index for index, child in enumerate(met) if child is not None and child.status not in SETTLED}
+        self._check(met, range(plan.count))
+        while left or under_way:
+            room = len(left) if self.tree.parallel is None else max(self.tree.parallel - len(under_way), 0)
             if left and room:
-                await self._start(plan, left[:room])
+                begun = [left.popleft() for _ in range(min(room, len(left)))]
+                await self._start(plan, begun)
+                under_way.update(begun)
             else:
-                await self._settling("children", open_ones, any_of=bool(left))
+                children = [child for index in sorted(under_way) if (child := met[index]) is not None]
+                await self._settling("children", children, any_of=bool(left))
+            looked = tuple(under_way)
+            for index in looked:
+                child = met[index] = self.met(plan.slot(index))
+                if child is None or child.status in SETTLED:
+                    under_way.discard(index)
+                if child is None:  # an operator had it forgotten meanwhile
+                    left.append(index)
+            self._check(met, looked)
+        return [child for child in met if child is not None]
 
-    async def finalized(self, finalize: Task[..., Any], stored: StoredTree) -> Encoded:
+    async def finalized(self, finalize: Task[..., Any], text: str) -> Encoded:
         """The finalizer's result. Raises `Verdict` when it has none."""
         child = self.met(FINALIZE)
-        if child is None:
-            spec = await self._finalizer(finalize, stored.text())
+        if child is not None:
+            check_task(self.verbs, child, finalize.name, "the finalizer")
+        else:
+            spec = await self._finalizer(finalize, text)
             await self.verbs.ready()
             child = enter(self.verbs, spec, FINALIZE, last=True)
         if child.status not in SETTLED:
@@ -167,6 +182,15 @@ class Grove:
             tree.args = tuple(args)
         return tree
 
+    def measured(self, text: str) -> str:
+        """What the children came to, as text. Raises `Verdict` where it is more than a database or a worker can be asked to
+        hold in one piece; sizes of children add up, so far more than of one result may be there."""
+        limit = JOINED * self.verbs.host.sizes.result
+        if not exceeds(text, limit):
+            return text
+        message = f"the children of {self.verbs.task_name} came to over {limit} bytes, {JOINED} times Sizes(result=...)"
+        raise verdict("too_large", "PayloadTooLargeError", message)
+
     def met(self, slot: str) -> Child | None:
         """The child that stands in a place, unless it is to be replaced."""
         return standing(self.verbs, self.verbs.task_name, slot)
@@ -177,10 +201,13 @@ class Grove:
         hint = None if task is None else task.signature.result.hint
         return TreeResult in (hint, get_origin(hint))
 
-    def _check(self, met: list[Child | None]) -> None:
-        failed = [(i, child) for i, child in enumerate(met) if child is not None and child.status in UNSUCCESSFUL]
-        if failed:
-            raise children_failed(failed, len(met))
+    def _check(self, met: list[Child | None], looked: Iterable[int]) -> None:
+        """Raises `Verdict` if one of those that were looked at ended the tree."""
+        if self.tree.collects or not any(_failed(met[index]) for index in looked):
+            return
+        raise children_failed(
+            [(i, child) for i, child in enumerate(met) if child is not None and _failed(child)], len(met)
+        )
 
     async def _start(self, plan: Plan, indexes: list[int]) -> None:
         """Starts children that had to wait, or takes the place of those of an attempt before."""
@@ -221,6 +248,10 @@ class Grove:
 
     def _finalize_failed(self, message: str, cause: Failure) -> Verdict:
         return verdict("finalize_failed", "FinalizeFailed", message, cause)
+
+
+def _failed(child: Child | None) -> bool:
+    return child is not None and child.status in UNSUCCESSFUL
 
 
 def output_hint(hint: object, what: str) -> object:

@@ -6,6 +6,7 @@ of those that must still wait (`max_parallel`) they stand in the entry as well. 
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -28,12 +29,12 @@ if TYPE_CHECKING:
 SPAWN: Final = "spawn"
 """Key and name of the entry."""
 BITE: Final = 1000
-"""So many rows are read at once."""
+"""So many rows are read, and children checked, at once."""
 
 
 class Plan(msgspec.Struct, omit_defaults=True):
     """A stored `Spawn`: its output (wrapped), how many children, the explicit keys of some, and of those that could not
-    start at once what they are. `origin` is the execution that recorded it: a fork finds the inputs below that one."""
+    start at once what they are, at rest. `origin` is the execution that recorded it: a fork finds the inputs below that one."""
 
     output: msgspec.Raw
     origin: str
@@ -76,15 +77,17 @@ async def checked(
         await check_depth(verbs, calls[0].task.name)
     plan = Plan(_output(verbs, codec, spawn.output), verbs.driver.claim.id, len(calls))
     plan.keys.update((index, call.options.key) for index, call in enumerate(calls) if call.options.key is not None)
-    specs = [await _child(verbs, index, call) for index, call in enumerate(calls)]
+    specs = await _children(verbs, calls)
     if parallel is not None:
-        plan.later.update((i, msgspec.Raw(msgspec.json.encode(specs[i]))) for i in range(parallel, len(specs)))
+        now = verbs.host.clock.now()
+        for index in range(parallel, len(specs)):
+            plan.later[index] = msgspec.Raw(msgspec.json.encode(_at_rest(specs[index], now)))
     return plan, specs
 
 
 async def waiting(verbs: Verbs, plan: Plan, indexes: Iterable[int]) -> dict[int, NewExecution]:
-    """What these children are to be started from: those that were started before as their row says, with as much time
-    until their deadline as they had then; the others as the plan says."""
+    """What these children are to be started from now: those that were started before as their row says, the others as the
+    plan says. Each has as much time until its deadline as its first start gave it, or would have."""
     ledger, found = verbs.driver.ledger, dict[int, NewExecution]()
     rows: list[int] = []
     for index in indexes:
@@ -97,8 +100,8 @@ async def waiting(verbs: Verbs, plan: Plan, indexes: Iterable[int]) -> dict[int,
         ids = [derived(plan.origin, plan.slot(index)) for index in bite]
         stored = await verbs.outside(lambda ids=ids: verbs.host.client.rows(ids))
         for index, row in zip(bite, stored, strict=True):
-            found[index] = _again(verbs, index, row)
-    return found
+            found[index] = _of_row(verbs, index, row)
+    return {index: _from_now_on(verbs, found[index]) for index in indexes}
 
 
 def wrong(verbs: Verbs, message: str) -> Verdict:
@@ -127,6 +130,21 @@ def _calls(verbs: Verbs, children: Iterable[object]) -> Sequence[Call[Any]]:
     return calls
 
 
+async def _children(verbs: Verbs, calls: Sequence[Call[Any]]) -> list[NewExecution]:
+    """What the calls are stored as. Of many, the event loop gets a turn now and then; the pass is not suspended meanwhile."""
+    specs: list[NewExecution] = []
+    driver = verbs.driver
+    driver.busy += 1
+    try:
+        for start in range(0, len(calls), BITE):
+            specs += [await _child(verbs, start + i, call) for i, call in enumerate(calls[start : start + BITE])]
+            if len(calls) > BITE:
+                await asyncio.sleep(0)
+    finally:
+        driver.idle()
+    return specs
+
+
 async def _child(verbs: Verbs, index: int, call: Call[Any]) -> NewExecution:
     try:
         return spec_of(verbs, await prepared(verbs, call))
@@ -151,14 +169,26 @@ def _named(verbs: Verbs, index: int, call: Call[Any], failure: Failure) -> Verdi
     return Verdict(msgspec.structs.replace(failure, message=message, retryable=False, args=None))
 
 
-def _again(verbs: Verbs, index: int, row: Row | None) -> NewExecution:
+def _of_row(verbs: Verbs, index: int, row: Row | None) -> NewExecution:
+    """What a child was started from that is to start again, at rest."""
     if row is None:
         message = f"{verbs.task_name}: the input of child [index={index}] is gone; was its original pruned?"
         raise verdict("not_found", "ExecutionNotFoundError", message)
-    now, names = verbs.host.clock.now(), verbs.host.directory.renamed
-    return NewExecution(
-        id="", task_name=names.get(row.task_name, row.task_name), input=row.input, queue=row.queue, priority=row.priority,
-        deadline_at=None if row.deadline_at is None else now + row.deadline_at - row.created_at, options=row.options,
-        version=row.version, tags=row.tags, trace=verbs.driver.claim.trace, max_crashes=row.max_crashes,
-        retention=row.retention,
+    begun = NewExecution(
+        id="", task_name=row.task_name, input=row.input, queue=row.queue, priority=row.priority,
+        deadline_at=row.deadline_at, options=row.options, version=row.version, tags=row.tags,
+        trace=verbs.driver.claim.trace, max_crashes=row.max_crashes, retention=row.retention,
     )  # fmt: skip
+    return _at_rest(begun, row.created_at)
+
+
+def _at_rest(spec: NewExecution, began: int) -> NewExecution:
+    """With the time until its deadline in place of the moment: it counts from when the child starts."""
+    return spec if spec.deadline_at is None else msgspec.structs.replace(spec, deadline_at=spec.deadline_at - began)
+
+
+def _from_now_on(verbs: Verbs, spec: NewExecution) -> NewExecution:
+    """A child at rest that starts now, by the name that its task has now."""
+    now, name = verbs.host.clock.now(), verbs.host.directory.renamed.get(spec.task_name, spec.task_name)
+    deadline_at = None if spec.deadline_at is None else now + spec.deadline_at
+    return msgspec.structs.replace(spec, task_name=name, deadline_at=deadline_at)
