@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable
-from typing import Annotated, Any
+from itertools import repeat
+from typing import Annotated, Any, cast
 
 import msgspec
 import pytest
@@ -522,6 +523,10 @@ async def test_bad_spawns(runs: list[Any]) -> None:
             "2 children of task good have one key, 'k'",
         ),
         "many": (lambda: Spawn(None, [first] * 21), "too_large", "starts 21 children, at most 20"),
+        "endless": (lambda: Spawn(None, repeat(first)), "too_large", "starts more than 20 children, at most 20"),
+        "a number": (
+            lambda: Spawn(None, cast("Any", 5)), "error", "Spawn(children=...) is int; it must be an iterable of task.call"
+        ),
         "output": (lambda: Spawn(object(), [first]), "error", "the output of task parent"),
     }  # fmt: skip
 
