@@ -161,6 +161,16 @@ def test_a_wrong_delay_is_refused_when_declared(app: Perdure, delay: Any) -> Non
         app.loop("poll", body, delay=delay)
 
 
+def test_an_async_def_is_no_delay(app: Perdure) -> None:
+    async def body() -> Continue | Done[None]:
+        return Continue()
+
+    async def pause(iteration: int) -> float: ...
+
+    with pytest.raises(ConfigurationError, match="loop poll delay is an async def; it must be seconds, a timedelta or"):
+        app.loop("poll", body, delay=pause)  # type: ignore[arg-type]
+
+
 def test_an_iteration_is_a_function(app: Perdure) -> None:
     @app.task
     async def task() -> None: ...

@@ -74,6 +74,10 @@ class LoopDrive:
             raise ConfigurationError(
                 f"{what} max_iterations is {max_iterations!r}; it must be a whole number from 1, or None for no end"
             )
+        if inspect.iscoroutinefunction(delay):
+            raise ConfigurationError(
+                f"{what} delay is an async def; it must be seconds, a timedelta or a plain function"
+            )
         self._what, self._most = what, max_iterations
         self._delay = delay if delay is None or callable(delay) else seconds(delay, f"{what} delay")
 
