@@ -469,7 +469,8 @@ async def test_what_is_logged(app: Perdure, caplog: pytest.LogCaptureFixture) ->
             await t.advance(30)
     logged = [(record.levelname, record.getMessage()) for record in caplog.records]
     assert [level for level, _ in logged] == ["WARNING", "WARNING", "ERROR"]
-    assert "once" in logged[0][1]
+    assert logged[0][1].startswith("item 0 (flaky) of list l attempt 0 failed at test_lists.py:")
+    assert logged[0][1].endswith("(ValueError: once); retry in 5 s")
     assert logged[1][1] == "item 0 (flaky) of list l aborted: expected"
     assert "unexpected" in logged[2][1]
 

@@ -366,7 +366,9 @@ async def test_a_def_iteration_is_cancelled_at_its_next_verb(app: Perdure, seen:
 
 
 @pytest.mark.parametrize("always_replay", [False, True])
-async def test_attempts_count_anew_in_each_iteration(app: Perdure, seen: list[Any], always_replay: bool) -> None:
+async def test_attempts_count_anew_in_each_iteration(
+    app: Perdure, seen: list[Any], always_replay: bool, caplog: pytest.LogCaptureFixture
+) -> None:
     @app.activity
     async def flaky(ctx_attempt: int) -> int:
         if ctx_attempt < 2:
@@ -388,6 +390,7 @@ async def test_attempts_count_anew_in_each_iteration(app: Perdure, seen: list[An
     told = (None, "try 0", "try 1")
     assert seen == [(iteration, attempt, told[attempt]) for iteration in range(3) for attempt in range(3)]
     assert execution.attempt == 2
+    assert any("task iterate iteration 2 attempt 1 failed" in record.getMessage() for record in caplog.records)
 
 
 async def test_an_iteration_that_has_no_retry_left_fails_the_loop(app: Perdure, seen: list[Any]) -> None:

@@ -244,9 +244,11 @@ class Run:
             raise JournalDriftError(
                 f"item {seq} ({spec.shown}) of list {self.driver.claim.id}: task {spec.task} is not declared in this app"
             )
+        list_id = self.driver.claim.id
         chapter = Chapter(
-            seq, task.name, list_id=self.driver.claim.id, items=self._read, at_end=partial(self._failed, seq, spec)
-        )
+            seq, task.name, shown=f"item {seq} ({spec.shown}) of list {list_id}", list_id=list_id, items=self._read,
+            at_end=partial(self._failed, seq, spec),
+        )  # fmt: skip
         try:
             value = await self._value(chapter, spec, task)
         except Abort as abort:

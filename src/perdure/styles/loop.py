@@ -98,7 +98,7 @@ class LoopDrive:
             args, kwargs = _arguments(task, host.payloads.unwrap(text))
         while True:
             await self._pause(verbs, number)
-            chapter = Chapter(number, task.name, iteration=number)
+            chapter = Chapter(number, task.name, shown=f"task {task.name} iteration {number}", iteration=number)
             timeout = running_time(task, driver.claim)
             answer = await chapters.run(verbs, chapter, task, args, kwargs, timeout)
             if isinstance(answer, Abort):
