@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections import Counter
 from collections.abc import Callable
 from itertools import repeat
 from typing import Annotated, Any, cast
@@ -100,6 +101,29 @@ async def test_the_first_failure_cancels_the_siblings(app: Perdure, runs: list[A
         await t.advance(hours=2)
         assert (await handle.execution()).finished_at == before
     assert runs == ["parent", ("bad", 1)]
+
+
+async def test_the_first_failure_comes_before_siblings_that_wait_for_a_slot(runs: list[Any]) -> None:
+    """However many there are: else all of them would run before the parent is told."""
+    app = Perdure("memory://", concurrency=3)
+
+    @app.task(retries=0)
+    async def child(number: int) -> None:
+        runs.append(number)
+        if len(runs) == 5:
+            raise ValueError("no")
+
+    @app.parent_task
+    async def parent() -> Spawn[None]:
+        return Spawn(None, [child.call(number) for number in range(300)])
+
+    async with app:
+        handle = await parent.enqueue()
+        assert (await handle.wait()).status == "failed"
+        ended = Counter(child.status for child in await handle.children())
+        assert ended["failed"] == 1
+        assert ended["completed"] < 100
+        assert len(runs) <= 301 - ended["cancelled"]
 
 
 async def test_all_that_failed_are_listed(app: Perdure, runs: list[Any]) -> None:
