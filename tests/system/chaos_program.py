@@ -11,7 +11,7 @@ import os
 import sys
 import time
 
-from perdure import Context, Perdure, Registry, Retry, current_context
+from perdure import Context, Continue, Done, Perdure, Registry, Retry, current_context
 
 registry = Registry()
 STURDY = 1_000_000
@@ -73,6 +73,22 @@ async def sleeper(ctx: Context, number: int) -> int:
 
     first, second = await asyncio.gather(nap(), moody(number))
     return first + second
+
+
+async def _round(ctx: Context, total: int) -> Continue | Done[int]:
+    total += await double(ctx.iteration)
+    return Done(total) if ctx.iteration == 5 else Continue(total)
+
+
+rounds = registry.loop("rounds", _round, delay=lambda iteration: 0.01 * iteration, max_crashes=STURDY)
+pipeline = registry.sequence("pipeline", leaf, leaf, chain, max_crashes=STURDY)
+answer = registry.external_task("answer", int, max_crashes=STURDY)
+
+
+@registry.task(max_crashes=STURDY)
+async def informed(key: str) -> int:
+    """What was answered from outside, twice."""
+    return await double(await answer(key))
 
 
 @registry.task(max_crashes=STURDY)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from dataclasses import dataclass
+from itertools import repeat
 from typing import Any
 
 import pytest
@@ -21,6 +22,7 @@ from perdure import (
     IdempotencyConflictError,
     InvalidInputError,
     ListItem,
+    PayloadTooLargeError,
     Perdure,
     Retry,
     Sizes,
@@ -467,7 +469,8 @@ async def test_what_is_logged(app: Perdure, caplog: pytest.LogCaptureFixture) ->
             await t.advance(30)
     logged = [(record.levelname, record.getMessage()) for record in caplog.records]
     assert [level for level, _ in logged] == ["WARNING", "WARNING", "ERROR"]
-    assert "once" in logged[0][1]
+    assert logged[0][1].startswith("item 0 (flaky) of list l attempt 0 failed at test_lists.py:")
+    assert logged[0][1].endswith("(ValueError: once); retry in 5 s")
     assert logged[1][1] == "item 0 (flaky) of list l aborted: expected"
     assert "unexpected" in logged[2][1]
 
@@ -582,8 +585,11 @@ async def test_bad_lists_are_refused_and_nothing_is_stored() -> None:
             await app.enqueue_list("l", [call(n) for n in range(4)])
         with pytest.raises(Exception, match=r"task work has over 200 bytes"):
             await app.enqueue_list("l", [call(1, "x" * 300)])
+        endless: Any = repeat(call(1))
+        with pytest.raises(PayloadTooLargeError, match=r"more than 3 items; see Sizes\(items=...\)"):
+            await app.enqueue_list("l", endless)
         wrong: Any
-        for wrong in ([work], [1], [None], ["work"], {"": call(1)}, {1: call(1)}, {"a\n": call(1)}):
+        for wrong in (None, 5, work, [work], [1], [None], ["work"], {"": call(1)}, {1: call(1)}, {"a\n": call(1)}):
             with pytest.raises(ConfigurationError):
                 await app.enqueue_list("l", wrong)
         for options in ({"id": "x"}, {"idempotency_key": "x"}, {"priority": 1}, {"deadline": 5}, {"tags": {"a": "b"}}):

@@ -161,6 +161,16 @@ def test_a_wrong_delay_is_refused_when_declared(app: Perdure, delay: Any) -> Non
         app.loop("poll", body, delay=delay)
 
 
+def test_an_async_def_is_no_delay(app: Perdure) -> None:
+    async def body() -> Continue | Done[None]:
+        return Continue()
+
+    async def pause(iteration: int) -> float: ...
+
+    with pytest.raises(ConfigurationError, match="loop poll delay is an async def; it must be seconds, a timedelta or"):
+        app.loop("poll", body, delay=pause)  # type: ignore[arg-type]
+
+
 def test_an_iteration_is_a_function(app: Perdure) -> None:
     @app.task
     async def task() -> None: ...
@@ -421,7 +431,9 @@ async def test_a_def_iteration_is_cancelled_at_its_next_verb(app: Perdure, seen:
 
 
 @pytest.mark.parametrize("always_replay", [False, True])
-async def test_attempts_count_anew_in_each_iteration(app: Perdure, seen: list[Any], always_replay: bool) -> None:
+async def test_attempts_count_anew_in_each_iteration(
+    app: Perdure, seen: list[Any], always_replay: bool, caplog: pytest.LogCaptureFixture
+) -> None:
     @app.activity
     async def flaky(ctx_attempt: int) -> int:
         if ctx_attempt < 2:
@@ -443,6 +455,7 @@ async def test_attempts_count_anew_in_each_iteration(app: Perdure, seen: list[An
     told = (None, "try 0", "try 1")
     assert seen == [(iteration, attempt, told[attempt]) for iteration in range(3) for attempt in range(3)]
     assert execution.attempt == 2
+    assert any("task iterate iteration 2 attempt 1 failed" in record.getMessage() for record in caplog.records)
 
 
 async def test_an_iteration_that_has_no_retry_left_fails_the_loop(app: Perdure, seen: list[Any]) -> None:

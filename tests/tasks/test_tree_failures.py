@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import Annotated, Any
+from itertools import repeat
+from typing import Annotated, Any, cast
 
 import msgspec
 import pytest
@@ -102,6 +104,29 @@ async def test_the_first_failure_cancels_the_siblings(app: Perdure, runs: list[A
         await t.advance(hours=2)
         assert (await handle.execution()).finished_at == before
     assert runs == ["parent", ("bad", 1)]
+
+
+async def test_the_first_failure_comes_before_siblings_that_wait_for_a_slot(runs: list[Any]) -> None:
+    """However many there are: else all of them would run before the parent is told."""
+    app = Perdure("memory://", concurrency=3)
+
+    @app.task(retries=0)
+    async def child(number: int) -> None:
+        runs.append(number)
+        if len(runs) == 5:
+            raise ValueError("no")
+
+    @app.parent_task
+    async def parent() -> Spawn[None]:
+        return Spawn(None, [child.call(number) for number in range(300)])
+
+    async with app:
+        handle = await parent.enqueue()
+        assert (await handle.wait()).status == "failed"
+        ended = Counter(child.status for child in await handle.children())
+        assert ended["failed"] == 1
+        assert ended["completed"] < 100
+        assert len(runs) <= 301 - ended["cancelled"]
 
 
 async def test_all_that_failed_are_listed(app: Perdure, runs: list[Any]) -> None:
@@ -525,6 +550,10 @@ async def test_bad_spawns(runs: list[Any]) -> None:
             "2 children of task good have one key, 'k'",
         ),
         "many": (lambda: Spawn(None, [first] * 21), "too_large", "starts 21 children, at most 20"),
+        "endless": (lambda: Spawn(None, repeat(first)), "too_large", "starts more than 20 children, at most 20"),
+        "a number": (
+            lambda: Spawn(None, cast("Any", 5)), "error", "Spawn(children=...) is int; it must be an iterable of task.call"
+        ),
         "output": (lambda: Spawn(object(), [first]), "error", "the output of task parent"),
     }  # fmt: skip
 

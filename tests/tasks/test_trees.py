@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -546,6 +547,8 @@ def test_declared_wrongly(app: Perdure) -> None:
 
     def untyped(joined) -> int: ...  # type: ignore[no-untyped-def]
 
+    def no_context(ctx, joined: Joined[None, int]) -> int: ...  # type: ignore[no-untyped-def]
+
     @app.task
     async def text(value: str) -> str: ...
 
@@ -556,7 +559,9 @@ def test_declared_wrongly(app: Perdure) -> None:
         (body, {"max_parallel": True}, "must be a whole number from 1"),
         (body, {"finalize": 3}, "must be a function or a task"),
         (body, {"finalize": two}, "must take one argument, Joined"),
-        (body, {"finalize": untyped}, "annotate its argument with Joined"),
+        (body, {"finalize": untyped}, "has no type for 'joined'; annotate its argument with Joined"),
+        (body, {"finalize": no_context}, "annotate it: ctx: Context"),
+        (body, {"finalize": functools.partial(two, more=1)}, "no function; write a `def` that calls it"),
         (body, {"finalize": text}, "finalize takes str; annotate its argument with Joined"),
         (body, {"unknown": 1}, "has no option 'unknown'"),
     ]

@@ -53,9 +53,16 @@ def complete(where: Where, task: str, key: str, value: str | None, why: str | No
 
 
 def _value(task: ExternalTask[object], typed: str | None) -> object:
+    """What is typed, by the task's type; what begins like JSON, and is neither that nor what the type takes, is misspelt."""
     if typed is None or typed == "-":
         return None if typed is None else json_of(typed, "the value")
-    return typed_value(task.signature.result, typed)
+    value = typed_value(task.signature.result, typed)
+    try:
+        task.encoded(value)
+    except InvalidInputError:
+        if typed.lstrip()[:1] in ("{", "[", '"'):
+            json_of(typed, "the value")
+    return value
 
 
 def _outcome(task: ExternalTask[object], answer: Answer[object]) -> str:

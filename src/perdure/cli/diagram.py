@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 import click
 
 from perdure.app import Perdure
@@ -9,8 +12,10 @@ from perdure.cli.completing import task_names
 from perdure.cli.problems import Problem
 from perdure.cli.screen import print_json
 from perdure.cli.where import Where, imported_task, shared
+from perdure.engine.options import LIST
 from perdure.errors import ExecutionNotFoundError
 from perdure.mermaid import Part, draw, fenced, part_of
+from perdure.model.execution import ListItem
 
 DEEP = 50
 
@@ -21,7 +26,7 @@ DEEP = 50
 @click.option("--fenced", "in_markdown", is_flag=True, help="As a block of Markdown.")
 @shared()
 def diagram(where: Where, target: str, width: int, in_markdown: bool) -> None:
-    """Draw a task of the app, or an execution with its children and how they stand, as Mermaid.
+    """Draw a task of the app, or an execution with its children and how they stand, as Mermaid; of a list its items.
 
     \b
         perdure --app shop:app diagram order
@@ -67,4 +72,11 @@ async def _execution(app: Perdure, id: str, width: int) -> Part:
         ]
 
     execution = await app.handle(id).execution()
+    if execution.task_name == LIST:
+        return replace(part_of(execution), parts=_items(await app.client.items(id)), order="sequence")
     return part_of(execution, await below(id, 0))
+
+
+def _items(items: Sequence[ListItem]) -> tuple[Part, ...]:
+    """The items of a list, one after the other."""
+    return tuple(Part(item.name, item.status, status=item.status) for item in items)

@@ -62,6 +62,10 @@ def show(where: Where, id: str, tree: bool, journal: bool, limit: int, traceback
 
     found, workers, entries, branch, items = where.read(read)
     reason = why(found, workers, present(), where.worker)
+    if branch is not None and reason.following.endswith(" --tree"):
+        below = _standing(branch)
+        instead = why(below, workers, present(), where.worker).following if below is not found else ""
+        reason = Why(reason.sentence, instead or f"perdure show {below.id}")
     if where.json:
         _print_document(found, reason, entries if journal else None, branch, items)
         return
@@ -77,6 +81,12 @@ def show(where: Where, id: str, tree: bool, journal: bool, limit: int, traceback
     if branch is not None:
         say("")
         console().print(_drawn(branch))
+
+
+def _standing(branch: Branch) -> Execution[Any]:
+    """The first open execution of a tree that waits for none that is drawn below it."""
+    execution, children, _ = branch
+    return next((_standing(child) for child in children if not child[0].settled), execution)
 
 
 async def _branch(app: Perdure, execution: Execution[Any], depth: int = 0) -> Branch:

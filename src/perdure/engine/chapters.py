@@ -29,17 +29,18 @@ if TYPE_CHECKING:
 
 
 class Chapter:
-    """One chapter. `task_name` is the task whose function runs, `iteration` its number in a loop; of an item of a list,
-    `list_id` and how to read `items`. `at_end` is told if the pass ends within the chapter. Once it is `over`, branches
-    that it left behind are refused."""
+    """One chapter. `task_name` is the task whose function runs, `shown` what people are told it is, `iteration` its number
+    in a loop; of an item of a list, `list_id` and how to read `items`. `at_end` is told if the pass ends within the chapter.
+    Once it is `over`, branches that it left behind are refused."""
 
-    __slots__ = ("at_end", "items", "iteration", "list_id", "number", "over", "prefix", "task_name")
+    __slots__ = ("at_end", "items", "iteration", "list_id", "number", "over", "prefix", "shown", "task_name")
 
     def __init__(
         self,
         number: int,
         task_name: str,
         *,
+        shown: str = "",
         iteration: int | None = None,
         list_id: str | None = None,
         items: Callable[[int | str], ListItem] | None = None,
@@ -47,6 +48,7 @@ class Chapter:
     ) -> None:
         self.number, self.prefix, self.task_name = number, chapter_prefix(number), task_name
         self.over = False
+        self.shown = shown or f"task {task_name}"
         self.iteration, self.list_id, self.items, self.at_end = iteration, list_id, items, at_end
 
     def branch(self) -> Branch:

@@ -137,9 +137,10 @@ class Directory(Protocol):
 
 class ChapterEnd(Protocol):
     """Who is told how the pass ended in the middle of a chapter, to add what belongs into the same transition.
-    `task_name` is the task whose function runs in it."""
+    `task_name` is the task whose function runs in it, `shown` what people are told it is."""
 
     task_name: str
+    shown: str
 
     def ended(self, outcome: Outcome) -> None:
         """The pass ends by this outcome, which is not yet written."""

@@ -255,8 +255,9 @@ def _log(driver: Driver, failure: Failure, outcome: Outcome) -> None:
     at = f" at {place}" if place else ""
     if isinstance(outcome, Retried):
         pause = (outcome.due_at - driver.host.clock.now()) / 1000
-        logger.warning("task %s attempt %d failed%s (%s: %s); retry in %.3g s",
-                       claim.task_name, claim.attempt, at, failure.type, failure.message, pause, extra=_extra(driver))  # fmt: skip
+        what = f"task {claim.task_name}" if driver.chapter is None else driver.chapter.shown
+        logger.warning("%s attempt %d failed%s (%s: %s); retry in %.3g s",
+                       what, claim.attempt, at, failure.type, failure.message, pause, extra=_extra(driver))  # fmt: skip
     elif isinstance(outcome, Settled) and outcome.status in SETTLED:
         level = logging.WARNING if failure.kind == "aborted" else logging.ERROR
         logger.log(level, "task %s (%s) %s%s: %s: %s", claim.task_name, claim.id, outcome.status, at,

@@ -20,7 +20,8 @@ R6   At most one live lease per execution. One renewed row per worker. A dead wo
      due again once it says what it holds.
 R7   A settling child counts up its parent's `children_settled` in the same transaction, grouped per parent per batch. A
      waiting parent falls due when its `wake_all` is reached, or at `rest_until` when its `wake_any` is; one with a
-     `wake_failed` also when a child that is not stale settles without success.
+     `wake_failed` also when a child that is not stale settles without success, and then since the millisecond before
+     its own creation: it is claimed before the siblings that it is to cancel.
 R8   Suspending checks its condition again inside the same commit.
 R9   Settled is final (`retry` opens a new generation). An execution that settles without success cancels what is open
      below it in the same transaction. `closed_at` is set when it and all descendants are settled.

@@ -8,8 +8,9 @@ early ends its item in the same transition.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Sized
 from functools import partial
+from itertools import islice
 from typing import Any, Final, Unpack, cast
 
 import msgspec
@@ -129,14 +130,23 @@ def list_task(owner: Owner, directory: Directory) -> Task[..., list[ListItem]]:
 
 async def planned(items: Items, sizes: Sizes) -> tuple[Planned, ...]:
     """Items checked as calls are at enqueue. Raises `InvalidInputError`, `PayloadTooLargeError`, `ConfigurationError`."""
-    named: list[tuple[str | None, object]]
-    if isinstance(items, Mapping):
-        named = [(_item_name(name, sizes), call) for name, call in items.items()]
-    else:
-        named = [(None, call) for call in items]
+    given = cast("object", items)
+    if isinstance(given, Sized) and len(given) > sizes.items:
+        raise PayloadTooLargeError(f"the list has {len(given)} items; at most {sizes.items}, see Sizes(items=...)")
+    named = _named(items, sizes)
     if len(named) > sizes.items:
-        raise PayloadTooLargeError(f"the list has {len(named)} items; at most {sizes.items}, see Sizes(items=...)")
+        raise PayloadTooLargeError(f"the list has more than {sizes.items} items; see Sizes(items=...)")
     return tuple([await _plan(seq, name, call, sizes) for seq, (name, call) in enumerate(named)])
+
+
+def _named(items: object, sizes: Sizes) -> list[tuple[str | None, object]]:
+    """The items, each with its name if it has one. No more are asked for than may be: a generator may have no end."""
+    if isinstance(items, Mapping):
+        named = cast("Mapping[object, object]", items)
+        return [(_item_name(name, sizes), call) for name, call in named.items()]
+    if not isinstance(items, Iterable):
+        raise ConfigurationError(f"the items of a list are {items!r}; they must be calls, [task.call(...), ...]")
+    return [(None, call) for call in islice(cast("Iterable[object]", items), sizes.items + 1)]
 
 
 async def _plan(seq: int, name: str | None, given: object, sizes: Sizes) -> Planned:
@@ -234,9 +244,11 @@ class Run:
             raise JournalDriftError(
                 f"item {seq} ({spec.shown}) of list {self.driver.claim.id}: task {spec.task} is not declared in this app"
             )
+        list_id = self.driver.claim.id
         chapter = Chapter(
-            seq, task.name, list_id=self.driver.claim.id, items=self._read, at_end=partial(self._failed, seq, spec)
-        )
+            seq, task.name, shown=f"item {seq} ({spec.shown}) of list {list_id}", list_id=list_id, items=self._read,
+            at_end=partial(self._failed, seq, spec),
+        )  # fmt: skip
         try:
             value = await self._value(chapter, spec, task)
         except Abort as abort:

@@ -77,6 +77,10 @@ class LoopDrive:
             raise ConfigurationError(
                 f"{what} max_iterations is {max_iterations!r}; it must be a whole number from 1, or None for no end"
             )
+        if inspect.iscoroutinefunction(delay):
+            raise ConfigurationError(
+                f"{what} delay is an async def; it must be seconds, a timedelta or a plain function"
+            )
         self._what, self._most = what, max_iterations
         self._delay = delay if delay is None or callable(delay) else seconds(delay, f"{what} delay")
 
@@ -99,7 +103,7 @@ class LoopDrive:
             return LoopResult(False, None, number)
         while True:
             await self._pause(verbs, number)
-            chapter = Chapter(number, task.name, iteration=number)
+            chapter = Chapter(number, task.name, shown=f"task {task.name} iteration {number}", iteration=number)
             timeout = running_time(task, driver.claim)
             answer = await chapters.run(verbs, chapter, task, args, kwargs, timeout)
             if isinstance(answer, Abort):

@@ -272,6 +272,6 @@ def takes_joined(finalize: Task[..., Any], what: str) -> None:
         raise ConfigurationError(f"{what} finalize must take one argument, Joined: {error}") from None
     codec = signature.codecs().get(signature.names[0])
     if codec is not None and Joined not in (codec.hint, get_origin(codec.hint)):
-        raise ConfigurationError(
-            f"{what} finalize takes {type_name(codec.hint)}; annotate its argument with Joined[input, output]"
-        )
+        untyped = codec.hint is inspect.Parameter.empty
+        given = f"has no type for {signature.names[0]!r}" if untyped else f"takes {type_name(codec.hint)}"
+        raise ConfigurationError(f"{what} finalize {given}; annotate its argument with Joined[input, output]")

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Sized
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import msgspec
@@ -111,14 +112,10 @@ def wrong(verbs: Verbs, message: str) -> Verdict:
 
 def _calls(verbs: Verbs, children: Iterable[object]) -> Sequence[Call[Any]]:
     """The calls of children, as far as they can be told to be wrong without looking at their arguments."""
-    given, sizes = list(children), verbs.host.sizes
-    for index, call in enumerate(given):
-        if not isinstance(call, Call):
+    calls = _counted(verbs, children)
+    for index, call in enumerate(calls):
+        if not isinstance(cast("object", call), Call):
             raise wrong(verbs, f"child [index={index}] is {type(call).__qualname__}; children are task.call(...)")
-    calls = cast("list[Call[Any]]", given)
-    if len(calls) + len(verbs.driver.ledger.children) > sizes.children:
-        message = f"{verbs.task_name} starts {len(calls)} children, at most {sizes.children}; see Sizes(children=...)"
-        raise verdict("too_large", "PayloadTooLargeError", message)
     for index, call in enumerate(calls):
         if verbs.host.directory.task(call.task.name) is None:
             error = TaskNotFoundError(f"task {call.task.name} is not declared in this app")
@@ -128,6 +125,23 @@ def _calls(verbs: Verbs, children: Iterable[object]) -> Sequence[Call[Any]]:
         if count > 1:
             raise wrong(verbs, f"{count} children of task {name} have one key, {key!r}; a key names one child")
     return calls
+
+
+def _counted(verbs: Verbs, children: object) -> list[Call[Any]]:
+    """The children, not too many of them. Of what does not know its length, as a generator, no more than that are asked
+    for: it may have no end."""
+    if not isinstance(children, Iterable):
+        kind = type(children).__qualname__
+        raise wrong(verbs, f"Spawn(children=...) is {kind}; it must be an iterable of task.call(...)")
+    most = verbs.host.sizes.children
+    room, sized = most - len(verbs.driver.ledger.children), isinstance(children, Sized)
+    calls = cast("Iterable[Call[Any]]", children)
+    given = list(calls if sized else islice(calls, max(room, 0) + 1))
+    if len(given) > room:
+        count = f"{len(given)} children" if sized else f"more than {max(room, 0)} children"
+        message = f"{verbs.task_name} starts {count}, at most {most}; see Sizes(children=...)"
+        raise verdict("too_large", "PayloadTooLargeError", message)
+    return given
 
 
 async def _children(verbs: Verbs, calls: Sequence[Call[Any]]) -> list[NewExecution]:
