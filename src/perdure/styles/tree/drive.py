@@ -11,7 +11,7 @@ import inspect
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Final, Literal, cast, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, Literal, cast, get_args, get_origin, get_type_hints
 
 import msgspec
 
@@ -34,15 +34,15 @@ from perdure.errors import ConfigurationError, Failure, InvalidInputError, Perdu
 from perdure.model.outline import Part
 from perdure.model.records import Child, NewExecution
 from perdure.model.status import SETTLED, UNSUCCESSFUL, WaitKind
+from perdure.model.trees import FINALIZE, Plan
 from perdure.styles.tree.joined import Joined, SettledChild, Spawn, StoredTree, TreeResult, nested, raw_of
-from perdure.styles.tree.plan import Plan, checked, recorded, waiting
+from perdure.styles.tree.plan import checked, entry_of, recorded, waiting
 
 if TYPE_CHECKING:
     from perdure.engine.journal import Ledger
     from perdure.engine.task import Task
     from perdure.engine.verbs import Verbs
 
-FINALIZE: Final = "#finalize"
 OnChildFailure = Literal["cancel_siblings", "collect"]
 
 
@@ -99,7 +99,7 @@ class Tree:
         plan, specs = await checked(verbs, returned, self.output_codec(), self.parallel)
         await verbs.ready()
         verbs.driver.set_timeout(None)
-        verbs.keep(plan.entry(verbs))
+        verbs.keep(entry_of(verbs, plan))
         verbs.driver.mark_dirty()
         for index, spec in enumerate(islice(specs, self.parallel)):
             if grove.met(plan.slot(index)) is None:  # an operator had it forget the Spawn
