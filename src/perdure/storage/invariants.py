@@ -224,10 +224,11 @@ def closed_means_all_settled(at: Snapshot) -> Iterator[Violation]:
 def cancel_reaches_down(at: Snapshot) -> Iterator[Violation]:
     """R9, R10: nothing is open below what settled without success, unless it runs under a flag to cancel, or an
     operator's retry opened it again (it, or what stands between)."""
+    known: dict[str, Row | None] = {}
     for row in at.rows.values():
         if row.status in SETTLED or row.cancel_reason is not None:
             continue
-        ended = next((above for above in _above(at, row) if above.status in UNSUCCESSFUL), None)
+        ended = _ended_above(at, row, known)
         yield from _unless(
             ended is None, "R9", row, f"{row.status} below {ended and ended.id}, which {ended and ended.status}"
         )
@@ -235,6 +236,7 @@ def cancel_reaches_down(at: Snapshot) -> Iterator[Violation]:
 
 def trees_are_trees(at: Snapshot) -> Iterator[Violation]:
     """R4: a parent exists, is one level higher and in the same tree; a root is its own; no execution is above itself."""
+    misfits = 0
     for row in at.rows.values():
         parent = at.rows.get(row.parent_id or "")
         if row.parent_id is None:
@@ -246,7 +248,9 @@ def trees_are_trees(at: Snapshot) -> Iterator[Violation]:
             yield from _unless(
                 fits, "R4", row, f"root {row.root_id}, depth {row.depth} do not follow from its parent's"
             )
-            yield from _unless(all(above.id != row.id for above in _above(at, row)), "R4", row, "is above itself")
+            misfits += not fits
+    for row in at.rows.values() if misfits else ():  # depths that rise everywhere go round in no circle
+        yield from _unless(all(above.id != row.id for above in _above(at, row)), "R4", row, "is above itself")
 
 
 def identities_are_unique(at: Snapshot) -> Iterator[Violation]:
@@ -312,6 +316,26 @@ def _above(at: Snapshot, row: Row) -> Iterator[Row]:
         yield parent
         seen.add(parent.id)
         row, parent = parent, at.rows.get(parent.parent_id or "")
+
+
+def _ended_above(at: Snapshot, row: Row, known: dict[str, Row | None]) -> Row | None:
+    """The nearest of those above that ended without success; `known` remembers, for trees may be deep."""
+    way: list[str] = []
+    ended: Row | None = None
+    while row.id not in known:
+        known[row.id] = None  # so that a circle ends
+        way.append(row.id)
+        parent = at.rows.get(row.parent_id or "")
+        if parent is None or row.generation > 0:
+            break
+        if parent.status in UNSUCCESSFUL:
+            ended = parent
+            break
+        row = parent
+    else:
+        ended = known[row.id]
+    known.update(dict.fromkeys(way, ended))
+    return ended
 
 
 def _doubled(what: str, found: Iterable[tuple[Hashable, str]]) -> Iterator[Violation]:
