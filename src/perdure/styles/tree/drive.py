@@ -10,6 +10,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cached_property
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal, cast, get_args, get_origin, get_type_hints
 
@@ -65,6 +66,7 @@ class Tree:
             return cast("Any", TreeResult)[output]
         return self.finalize.signature.result.hint
 
+    @cached_property
     def output_codec(self) -> TypeCodec:
         """How the body's output is stored."""
         hint = get_type_hints(self._function, include_extras=True).get("return", Any)
@@ -96,14 +98,15 @@ class Tree:
         task = cast("Task[..., Any]", verbs.host.directory.task(verbs.driver.claim.task_name))
         with within(verbs, verbs.branch, not task.is_async) as scope:
             returned = await run_function(verbs.host, task, scope.context, args, kwargs)
-        plan, specs = await checked(verbs, returned, self.output_codec(), self.parallel)
+        plan, specs = await checked(verbs, returned, self.output_codec, self.parallel)
         await verbs.ready()
         verbs.driver.set_timeout(None)
         verbs.keep(entry_of(verbs, plan))
         verbs.driver.mark_dirty()
         for index, spec in enumerate(islice(specs, self.parallel)):
-            if grove.met(plan.slot(index)) is None:  # an operator had it forget the Spawn
-                enter(verbs, spec, plan.slot(index))
+            slot = plan.slot(index)
+            if grove.met(slot) is None:  # an operator had it forget the Spawn
+                enter(verbs, spec, slot)
         return plan
 
 
