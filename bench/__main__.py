@@ -20,6 +20,7 @@ from bench import (
     resume,
     sleepers,
     startup,
+    styles,
     tree,
 )
 from bench.cell import BUILD
@@ -28,7 +29,7 @@ from bench.rounds import measure
 
 WORKLOADS: tuple[Callable[[bool], Workload], ...] = (
     enqueue.workload, drain.workload, activities.workload, latency.workload, tree.workload, resume.workload,
-    sleepers.workload, idle.workload, startup.workload,
+    sleepers.workload, styles.workload, idle.workload, startup.workload,
 )  # fmt: skip
 
 

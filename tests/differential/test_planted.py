@@ -179,6 +179,14 @@ class StopsAtTheFirst(Planted):
         return answers
 
 
+class LostChild(Planted):
+    """R3: of several executions that a transition starts the last is lost."""
+
+    def commit(self, transitions: Sequence[Transition], now: int) -> list[Committed]:
+        fewer = [replace(t, spawns=t.spawns[:-1] if len(t.spawns) > 1 else t.spawns) for t in transitions]
+        return super().commit(fewer, now)
+
+
 PLANTS: list[type[Planted]] = Planted.__subclasses__()
 FIND = settings(
     max_examples=400,

@@ -17,8 +17,8 @@ import msgspec
 from perdure.engine.bodies import run_function, within
 from perdure.engine.driver import UNWIND_BOUND, Driver
 from perdure.engine.journal import Branch, chapter_prefix
-from perdure.engine.telling import part
 from perdure.engine.refusal import leave_behind
+from perdure.engine.telling import part
 from perdure.engine.verbs import ROOT, Verbs
 from perdure.errors import GiveUp
 from perdure.model.records import MEMO, Entry, EntryKind, Outcome

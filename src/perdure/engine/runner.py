@@ -109,9 +109,11 @@ def _check_fit(host: Host, task: Task[..., Any], driver: Driver, view: JournalVi
 
 def _check_version(host: Host, task: Task[..., Any], driver: Driver) -> None:
     """Raises when a version that is pinned, or not to be gone on with, began this; notes the version that begins."""
-    settings, ledger, enqueued = task.settings, driver.ledger, driver.claim.version
-    begun = begun_by(ledger, enqueued)
-    if settings.on_version == "resume" or begun == settings.version:
+    settings, ledger = task.settings, driver.ledger
+    if settings.on_version == "resume":
+        return
+    begun = begun_by(ledger, driver.claim.version)
+    if begun == settings.version:
         return
     if ledger.untouched:
         now = host.clock.now()

@@ -65,6 +65,7 @@ from perdure.model.policy import Retry, Sizes, exceeds
 from perdure.model.records import Entry, Outcome, Settled
 
 FOREVER: Final = Retry.forever(delay=5)
+PLAIN: Final = CallOptions()
 OWN: Final = frozenset({"queue", "timeout", "retries"})
 """Options of a call that an item may have; retries are the list's."""
 Items = Sequence[Call[object]] | Mapping[str, Call[object]]
@@ -153,10 +154,9 @@ async def _plan(seq: int, name: str | None, given: object, sizes: Sizes) -> Plan
     if not isinstance(given, Call):
         raise ConfigurationError(f"item {seq} of the list is {given!r}; it must be a call: task.call(...)")
     call = await cast("Call[Any]", given).prepared()
-    task, options, plain = call.task, call.options, CallOptions()
-    wrong = [
-        each for each in CallOptions.__slots__ if each not in OWN and getattr(options, each) != getattr(plain, each)
-    ]
+    task, options = call.task, call.options
+    asked = () if options == PLAIN else CallOptions.__slots__
+    wrong = [each for each in asked if each not in OWN and getattr(options, each) != getattr(PLAIN, each)]
     if wrong:
         raise ConfigurationError(
             f"item {seq} of the list, task {task.name}, has no {wrong[0]} of its own; the list has"

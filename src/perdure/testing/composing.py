@@ -27,12 +27,12 @@ from perdure.model.records import (
     Wait,
 )
 from perdure.model.status import SETTLED, UNSUCCESSFUL
+from perdure.model.trees import planned
 from perdure.storage import Storage
 from perdure.storage.opening import open_storage
 from perdure.testing import wishes
+from perdure.testing.growing import FAILURE, joined
 from perdure.testing.wishes import CompletionWish, ExecutionWish, OutcomeWish, SpawnWish, TransitionWish
-
-FAILURE = '{"kind":"error","type":"ValueError","message":"it broke"}'
 
 
 class Composer:
@@ -127,7 +127,7 @@ class Composer:
     def _outcome(self, row: Row, view: JournalView, entries: Sequence[Entry], wish: OutcomeWish) -> Outcome:
         match wish.ending:
             case "completed":
-                return Completed("1")
+                return Completed("1") if planned(view.entries) is None or joined(view) else Released(self.now)
             case "failed" | "timed_out" | "cancelled":
                 return Settled(wish.ending, FAILURE)
             case "retried":

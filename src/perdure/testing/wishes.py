@@ -188,6 +188,7 @@ families = st.builds(
 )
 some_executions = st.lists(executions, min_size=2, max_size=5)
 many_executions = st.lists(executions, min_size=1, max_size=3)
+ends = st.lists(st.booleans(), min_size=1, max_size=3)
 many_picks = st.lists(picks, min_size=1, max_size=3)
 queries = st.lists(
     st.sampled_from(

@@ -11,6 +11,7 @@ import inspect
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from functools import cached_property
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, Literal, cast, get_args, get_origin, get_type_hints
 
@@ -36,17 +37,18 @@ from perdure.model.outline import Part
 from perdure.model.policy import exceeds
 from perdure.model.records import Child, NewExecution
 from perdure.model.status import SETTLED, UNSUCCESSFUL, WaitKind
+from perdure.model.trees import FINALIZE, Plan
 from perdure.styles.tree.joined import Joined, SettledChild, Spawn, StoredTree, TreeResult, nested, raw_of
-from perdure.styles.tree.plan import Plan, checked, recorded, waiting
+from perdure.styles.tree.plan import checked, entry_of, recorded, waiting
 
 if TYPE_CHECKING:
     from perdure.engine.journal import Ledger
     from perdure.engine.task import Task
     from perdure.engine.verbs import Verbs
 
-FINALIZE: Final = "#finalize"
 JOINED: Final = 64
 """So many results of the largest size fit into what the children of one tree come to together."""
+
 OnChildFailure = Literal["cancel_siblings", "collect"]
 
 
@@ -69,6 +71,7 @@ class Tree:
             return cast("Any", TreeResult)[output]
         return self.finalize.signature.result.hint
 
+    @cached_property
     def output_codec(self) -> TypeCodec:
         """How the body's output is stored."""
         hint = get_type_hints(self._function, include_extras=True).get("return", Any)
@@ -100,14 +103,15 @@ class Tree:
         task = cast("Task[..., Any]", verbs.host.directory.task(verbs.driver.claim.task_name))
         with within(verbs, verbs.branch, not task.is_async) as scope:
             returned = await run_function(verbs.host, task, scope.context, args, kwargs)
-        plan, specs = await checked(verbs, returned, self.output_codec(), self.parallel)
+        plan, specs = await checked(verbs, returned, self.output_codec, self.parallel)
         await verbs.ready()
         verbs.driver.set_timeout(None)
-        verbs.keep(plan.entry(verbs))
+        verbs.keep(entry_of(verbs, plan))
         verbs.driver.mark_dirty()
         for index, spec in enumerate(islice(specs, self.parallel)):
-            if grove.met(plan.slot(index)) is None:  # an operator had it forget the Spawn
-                enter(verbs, spec, plan.slot(index))
+            slot = plan.slot(index)
+            if grove.met(slot) is None:  # an operator had it forget the Spawn
+                enter(verbs, spec, slot)
         return plan
 
 

@@ -22,47 +22,29 @@ from perdure.errors import Failure, PerdureError, TaskNotFoundError
 from perdure.ids import derived
 from perdure.model.policy import exceeds
 from perdure.model.records import MEMO, Entry, NewExecution, Row
+from perdure.model.trees import SPAWN, Plan, plan_of
 from perdure.styles.tree.joined import Spawn, raw_of
 
 if TYPE_CHECKING:
     from perdure.engine.verbs import Verbs
 
-SPAWN: Final = "spawn"
-"""Key and name of the entry."""
 BITE: Final = 1000
 """So many rows are read, and children checked, at once."""
 
-
-class Plan(msgspec.Struct, omit_defaults=True):
-    """A stored `Spawn`: its output (wrapped), how many children, the explicit keys of some, and of those that could not
-    start at once what they are, at rest. `origin` is the execution that recorded it: a fork finds the inputs below that one."""
-
-    output: msgspec.Raw
-    origin: str
-    count: int = 0
-    keys: dict[int, str] = {}
-    later: dict[int, msgspec.Raw] = {}
-
-    def slot(self, index: int) -> str:
-        """The place of a child. No task is named so, so that no alias meets it."""
-        key = self.keys.get(index)
-        return f"#{index}" if key is None else f"#{index}={key}"
-
-    def entry(self, verbs: Verbs) -> Entry:
-        """The journal entry."""
-        driver = verbs.driver
-        return Entry(SPAWN, MEMO, driver.ledger.take_position(), "value", SPAWN, msgspec.json.encode(self).decode(),
-                     None, None, verbs.host.clock.now(), None, driver.claim.token)  # fmt: skip
-
-
-_decode = msgspec.json.Decoder(Plan).decode
 _spec = msgspec.json.Decoder(NewExecution).decode
 
 
 def recorded(verbs: Verbs) -> Plan | None:
     """The plan that an earlier pass wrote."""
     entry = verbs.recorded(SPAWN, "value", "the Spawn of a parent task")
-    return None if entry is None else _decode(cast("str", entry.value))
+    return None if entry is None else plan_of(cast("str", entry.value))
+
+
+def entry_of(verbs: Verbs, plan: Plan) -> Entry:
+    """The journal entry of a plan."""
+    driver = verbs.driver
+    return Entry(SPAWN, MEMO, driver.ledger.take_position(), "value", SPAWN, plan.text(),
+                 None, None, verbs.host.clock.now(), None, driver.claim.token)  # fmt: skip
 
 
 async def checked(
