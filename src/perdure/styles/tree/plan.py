@@ -160,5 +160,5 @@ def _again(verbs: Verbs, index: int, row: Row | None) -> NewExecution:
         id="", task_name=names.get(row.task_name, row.task_name), input=row.input, queue=row.queue, priority=row.priority,
         deadline_at=None if row.deadline_at is None else now + row.deadline_at - row.created_at, options=row.options,
         version=row.version, tags=row.tags, trace=verbs.driver.claim.trace, max_crashes=row.max_crashes,
-        retention=row.retention,
+        retention=row.retention, external_key=row.external_key, origin=row.origin,
     )  # fmt: skip
