@@ -20,10 +20,12 @@ from perdure import (
     GiveUp,
     IdempotencyConflictError,
     InvalidInputError,
+    Joined,
     ListItem,
     Perdure,
     Retry,
     Sizes,
+    Spawn,
     current_context,
 )
 from perdure.testing import TestApp, crash_everywhere
@@ -834,6 +836,137 @@ async def test_an_item_with_a_queue_of_its_own_runs_there(seen: list[Any], alway
     assert seen == [("l", 1, 0, "l"), ("l", 1, 1, "l")]
     assert [child.queue for child in children] == ["slow"] * 4
     assert prepared == [1]
+
+
+@REPLAYS
+@pytest.mark.parametrize("how", ["tree", "finalize", "sequence", "plain"])
+async def test_an_item_of_any_style_is_retried_by_the_policy_of_the_list(
+    app: Perdure, seen: list[Any], how: str, always_replay: bool
+) -> None:
+    """§4: any other error retries by the list's policy, also where children of the item failed."""
+
+    @app.task(retries=0)
+    async def flaky(number: int = 0) -> int:
+        seen.append(number)
+        if len(seen) < 3:
+            raise ValueError("not yet")
+        return number
+
+    async def join(joined: Joined[int, None]) -> int:
+        return await flaky(7) if how == "finalize" else joined.one(flaky)
+
+    join_task = app.task(retries=0, name="join")(join)
+
+    @app.parent_task(finalize=join_task)
+    async def tree(number: int) -> Spawn[None]:
+        return Spawn(None, [] if how == "finalize" else [flaky.call(number)])
+
+    steps = app.sequence("steps", flaky, flaky)
+    item = {"tree": tree, "finalize": tree, "sequence": steps, "plain": flaky}[how]
+    async with TestApp(app, always_replay=always_replay) as t:
+        handle = await app.enqueue_list("l", [item.call(7), flaky.call(8)])
+        begun = t.now
+        await t.advance(60)
+        items = await handle.result()
+        execution = await handle.execution()
+    assert statuses(items) == ["completed"] * 2
+    assert [item.value for item in items] == [7, 8]
+    assert execution.finished_at is not None
+    assert (execution.finished_at - begun).total_seconds() == 10
+    assert seen == [7, 7, 7, 7, 8] if how == "sequence" else [7, 7, 7, 8]
+
+
+async def test_where_the_policy_ends_the_failure_of_a_tree_is_that_of_item_and_list(
+    app: Perdure, seen: list[Any]
+) -> None:
+    @app.task(retries=0)
+    async def broken() -> None:
+        seen.append(1)
+        raise ValueError("no")
+
+    @app.parent_task
+    async def tree() -> Spawn[None]:
+        return Spawn(None, [broken.call()])
+
+    async with TestApp(app) as t:
+        handle = await app.enqueue_list("l", [tree.call(), broken.call()], retries=Retry(2, delay=1, jitter=False))
+        await t.advance(60)
+        assert await handle.status() == "failed"
+        items = [await app.list_item("l", seq) for seq in range(2)]
+        assert statuses(items) == ["failed", "pending"]
+        assert items[0].failure is not None
+        assert "broken failed: ValueError: no" in items[0].failure.message
+        await handle.retry()
+        await t.advance(60)
+    assert len(seen) == 6
+
+
+@REPLAYS
+async def test_an_item_that_is_cancelled_fails_and_so_does_its_list(
+    app: Perdure, seen: list[Any], always_replay: bool
+) -> None:
+    @app.task
+    async def inner(ctx: Context) -> int:
+        seen.append(1)
+        if len(seen) == 1:
+            await ctx.sleep(1000)
+        return 5
+
+    @app.parent_task
+    async def tree() -> Spawn[int]:
+        return Spawn(await inner(), [])
+
+    async with TestApp(app, always_replay=always_replay) as t:
+        handle = await app.enqueue_list("l", [tree.call(), inner.call()])
+        await t.idle()
+        (child,) = await handle.children()
+        await app.handle(child.id).cancel("wrong customer")
+        await t.idle()
+        assert await handle.status() == "failed"
+        items = [await app.list_item("l", seq) for seq in range(2)]
+        assert statuses(items) == ["failed", "pending"]
+        assert items[0].failure is not None
+        assert "was cancelled: wrong customer" in items[0].failure.message
+        await handle.retry()
+        await t.advance(60)
+        assert statuses(await handle.result()) == ["completed"] * 2
+
+
+async def test_an_item_that_is_ended_by_a_cancelled_child_is_not_left_pending(app: Perdure) -> None:
+    @app.task
+    async def inner(ctx: Context) -> None:
+        await ctx.sleep(1000)
+
+    @app.task
+    async def item() -> None:
+        await inner()
+
+    async with TestApp(app) as t:
+        handle = await app.enqueue_list("l", [item.call()])
+        await t.idle()
+        (child,) = await handle.children()
+        await app.handle(child.id).cancel("enough")
+        await t.idle()
+        assert await handle.status() == "cancelled"
+        assert (await app.list_item("l", 0)).status == "failed"
+
+
+async def test_a_list_that_is_cancelled_leaves_its_item_pending(app: Perdure) -> None:
+    @app.task
+    async def inner(ctx: Context) -> None:
+        await ctx.sleep(1000)
+
+    @app.parent_task
+    async def tree() -> Spawn[None]:
+        return Spawn(None, [inner.call()])
+
+    async with TestApp(app) as t:
+        handle = await app.enqueue_list("l", [tree.call()])
+        await t.idle()
+        await handle.cancel("enough")
+        await t.idle()
+        assert await handle.status() == "cancelled"
+        assert (await app.list_item("l", 0)).status == "pending"
 
 
 async def test_the_queue_of_a_list_is_that_of_its_items_too(app: Perdure) -> None:

@@ -50,6 +50,7 @@ from perdure.engine.verbs import Verbs
 from perdure.errors import (
     Abort,
     ConfigurationError,
+    ExecutionCancelledError,
     ExecutionError,
     ExecutionFailedError,
     GiveUp,
@@ -66,6 +67,8 @@ from perdure.model.records import Entry, Outcome, Settled
 FOREVER: Final = Retry.forever(delay=5)
 OWN: Final = frozenset({"queue", "timeout", "retries"})
 """Options of a call that an item may have; retries are the list's."""
+JOINED: Final = frozenset({"children_failed", "finalize_failed"})
+"""Failures of a tree or sequence that no retry of it covers."""
 Items = Sequence[Call[object]] | Mapping[str, Call[object]]
 
 
@@ -281,7 +284,7 @@ class Run:
 
     def _failed(self, seq: int, spec: ItemSpec, outcome: Outcome) -> None:
         """The list ends because of this item: the item's own end goes into the same transition."""
-        if not isinstance(outcome, Settled) or outcome.status == "cancelled":
+        if not isinstance(outcome, Settled) or self.driver.cancel_reason is not None:
             return
         failure, claim = decode_failure(outcome.failure), self.driver.claim
         value = None if failure.value is None else self.host.payloads.wrap(msgspec.json.encode(failure.value).decode())
@@ -302,7 +305,8 @@ class Run:
         return CallOptions(queue=queue, timeout=spec.timeout, retries=retries, item=(self.driver.claim.id, seq))
 
     async def _elsewhere(self, chapter: Chapter, call: Call[Any]) -> Any:
-        """The result of an item as a child, which tries as the list's policy says."""
+        """The result of an item as a child, which tries as the list's policy says. What children of its own came to is no
+        failure of its body and ends it for good, so there the list itself tries again, with a new child."""
         self.driver.chapter = chapter
         self.driver.set_timeout(None)
         self.verbs.shared.enter(chapter.prefix)
@@ -313,9 +317,13 @@ class Run:
         await self.driver.flushed()
         try:
             return await child_result(inside, child, call.task)
-        except ExecutionFailedError as error:
-            if error.failure is not None and error.failure.kind == "aborted":
+        except (ExecutionFailedError, ExecutionCancelledError) as error:
+            chapters.check_pass(self.verbs)
+            kind = None if error.failure is None else error.failure.kind
+            if kind == "aborted":
                 raise _abort_of(error) from error
+            if kind in JOINED:
+                raise
             raise GiveUp(str(error)) from error
 
 
