@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -286,6 +287,76 @@ async def test_an_abort_of_the_list_ends_it_there(app: Perdure, seen: list[Any],
         await t.advance(60)
         assert await again.status() == "failed"
     assert seen == ["b", "a"]
+
+
+@pytest.mark.parametrize("queue", ["default", "other"])
+@pytest.mark.parametrize("returned", [False, True])
+async def test_the_value_of_an_abort_is_kept_by_the_type_of_the_result(queue: str, returned: bool) -> None:
+    """§4: `value=` is kept, of an item and of the list, here or as a child; what is no result stays as it is."""
+    app = Perdure("memory://", queues=("default", "other"))
+
+    @app.task(queue=queue)
+    async def typed(name: str, scope: Any) -> User | Abort:
+        abort = Abort("no", scope=scope, value=User(name))
+        if returned:
+            return abort
+        raise abort
+
+    @app.task(queue=queue)
+    async def plain() -> User:
+        raise Abort("no", value={"when": datetime(2026, 1, 1, tzinfo=UTC), "$type": "mine"})
+
+    @app.activity
+    async def act() -> User:
+        raise Abort("no", value=User("d"))
+
+    @app.task(queue=queue)
+    async def inner() -> None:
+        await act()
+
+    async with TestApp(app) as t:
+        calls = [typed.call("a", "item"), plain.call(), inner.call(), typed.call("c", "list")]
+        handle = await app.enqueue_list("l", calls)
+        await t.idle()
+        failure = (await handle.wait()).failure
+        assert failure is not None
+        assert (failure.kind, failure.value) == ("aborted", {"name": "c", "age": 0})
+        items = [await app.list_item("l", seq) for seq in range(4)]
+    mine = {"when": datetime(2026, 1, 1, tzinfo=UTC), "$type": "mine"}
+    assert [item.value for item in items] == [User("a"), mine, {"name": "d", "age": 0}, User("c")]
+    assert {item.failure.kind for item in items if item.failure} == {"aborted"}
+
+
+async def test_the_value_of_an_abort_is_kept_by_an_execution_and_by_an_activity_elsewhere(app: Perdure) -> None:
+    @app.task
+    async def alone() -> User:
+        raise Abort("no", value=User("a"))
+
+    async with TestApp(app):
+        with pytest.raises(ExecutionFailedError) as caught:
+            await alone.run()
+    assert caught.value.failure is not None
+    assert (caught.value.failure.kind, caught.value.failure.value) == ("aborted", {"name": "a", "age": 0})
+
+
+@pytest.mark.parametrize("queue", ["default", "other"])
+@pytest.mark.parametrize("scope", ["item", "list"])
+async def test_a_value_of_an_abort_that_cannot_be_stored_fails_loudly(queue: str, scope: Any) -> None:
+    app = Perdure("memory://", queues=("default", "other"))
+
+    @app.task(queue=queue)
+    async def bad() -> int:
+        raise Abort("no", scope=scope, value=User("a"))
+
+    async with TestApp(app) as t:
+        handle = await app.enqueue_list("l", [bad.call()])
+        await t.idle()
+        assert await handle.status() == "failed"
+        item = await app.list_item("l", 0)
+    assert item.status == "failed"
+    assert item.failure is not None
+    assert item.failure.kind == "error"
+    assert "the value of an Abort cannot be stored" in item.failure.message
 
 
 async def test_item_and_list_fail_in_one_transition(app: Perdure) -> None:

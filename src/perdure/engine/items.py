@@ -92,18 +92,23 @@ def record_of(seq: int, spec: ItemSpec, entry: Entry | None, payloads: Payloads)
 
 
 def item_of(record: ItemRecord, directory: Directory | None) -> ListItem:
-    """An item as people see it, its value by its task's type where that is known and fits."""
+    """An item as people see it, its value by its task's type where that is known and fits (an abort may bring any)."""
     return ListItem(record.status, _value(record, directory), record.failure, record.seq, record.name)
 
 
 def _value(record: ItemRecord, directory: Directory | None) -> Any:
     text = bytes(record.value).decode()
     task = None if directory is None else directory.task(record.task)
-    codec = NATURAL if task is None or record.status != "completed" else task.signature.result
-    try:
-        return codec.decode(text)
-    except DecodeError:
-        return codec.native(text)
+    if record.value == NULL and record.status != "completed":
+        return None
+    typed = () if task is None else (task.signature.result,)
+    untyped = (NATURAL,) if task is None or record.status != "completed" else ()
+    for codec in (*typed, *untyped):
+        try:
+            return codec.decode(text)
+        except DecodeError:
+            continue
+    return NATURAL.native(text)
 
 
 def chosen(names: Sequence[str], which: int | str, list_id: str) -> int:

@@ -185,7 +185,7 @@ def _completed(task: Task[..., Any], driver: Driver, value: object) -> Outcome:
 
 def _after(task: Task[..., Any] | None, driver: Driver, error: BaseException) -> Outcome:
     """Retry or the end, for a body that raised."""
-    return _decided(task, driver, _failure(error), error)
+    return _decided(task, driver, _failure(task, error), error)
 
 
 def _decided(task: Task[..., Any] | None, driver: Driver, failure: Failure, error: BaseException) -> Outcome:
@@ -210,7 +210,9 @@ def _wanted(policy: Any, error: BaseException) -> bool:
     return policy.wants(error) or isinstance(error, asyncio.CancelledError)
 
 
-def _failure(error: BaseException) -> Failure:
+def _failure(task: Task[..., Any] | None, error: BaseException) -> Failure:
+    if isinstance(error, Abort) and task is not None:
+        return failure_of(error, encode=task.signature.result.encode)
     if isinstance(error, ExecutionTimedOutError):
         return failure_of(error, kind="timed_out")
     if isinstance(error, ExecutionCancelledError):

@@ -21,6 +21,7 @@ from perdure.codec import (
     encode_failure,
     exception_of,
     failure_of,
+    keep_value,
 )
 from perdure.engine import chapters, preparing
 from perdure.engine.activity import timeout_of
@@ -30,7 +31,6 @@ from perdure.engine.children import child_result, met_child, slot_of, start_chil
 from perdure.engine.declaring import Declarer
 from perdure.engine.handle import Handle
 from perdure.engine.items import (
-    NATURAL,
     ItemRecord,
     ItemsCodec,
     ItemSpec,
@@ -53,10 +53,10 @@ from perdure.errors import (
     ExecutionCancelledError,
     ExecutionError,
     ExecutionFailedError,
+    Failure,
     GiveUp,
     InvalidInputError,
     JournalDriftError,
-    NotSerializableError,
     PayloadTooLargeError,
     PerdureError,
 )
@@ -245,6 +245,8 @@ class Run:
         except Abort as abort:
             chapters.check_pass(self.verbs)
             value = abort
+        if isinstance(value, Abort):
+            keep_value(value, task.signature.result.encode)
         if isinstance(value, Abort) and value.scope == "list":
             raise value
         entry = self._entry(seq, spec, task, value)
@@ -273,7 +275,8 @@ class Run:
             self.host.logger.warning(
                 "item %d (%s) of list %s aborted: %s", seq, spec.shown, self.driver.claim.id, value
             )
-            text, failure = _aborted_value(task, value), encode_failure(failure_of(value))
+            kept = failure_of(value)
+            text, failure = _text_of(kept), encode_failure(kept)
         else:
             text = task.signature.result.encode(value)
         limit = self.host.sizes.result
@@ -287,7 +290,8 @@ class Run:
         if not isinstance(outcome, Settled) or self.driver.cancel_reason is not None:
             return
         failure, claim = decode_failure(outcome.failure), self.driver.claim
-        value = None if failure.value is None else self.host.payloads.wrap(msgspec.json.encode(failure.value).decode())
+        text = _text_of(failure)
+        value = None if text is None else self.host.payloads.wrap(text)
         scope = f"{claim.generation}.{claim.attempt}"
         self.driver.outbox.add(chapters.entry_of(self.verbs, "item", seq, spec.task, value, outcome.failure, scope))
         preparing.forget(self.host, self.driver.claim.id)
@@ -327,18 +331,17 @@ class Run:
             raise GiveUp(str(error)) from error
 
 
-def _aborted_value(task: Task[..., Any], abort: Abort) -> str | None:
-    """The value of an abort, as JSON without a type, else by the type of the task's result."""
-    if abort.value is None:
-        return None
-    try:
-        return NATURAL.encode(abort.value)
-    except NotSerializableError:
-        return task.signature.result.encode(abort.value)
+def _text_of(failure: Failure) -> str | None:
+    """The value of an abort as JSON text."""
+    return None if failure.value is None else msgspec.json.encode(failure.value).decode()
 
 
 def _abort_of(error: ExecutionError) -> Abort:
-    """The abort by which a child ended."""
+    """The abort by which a child ended, with its record."""
     assert error.failure is not None
     found = exception_of(error.failure)
-    return found if isinstance(found, Abort) else Abort(error.failure.message, scope=error.failure.scope)
+    if isinstance(found, Abort):
+        return found
+    abort = Abort(error.failure.message, scope=error.failure.scope)
+    abort.failure = error.failure  # type: ignore[attr-defined]
+    return abort
