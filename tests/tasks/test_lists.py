@@ -809,6 +809,37 @@ async def test_prepare_runs_once_per_list_task_and_process(app: Perdure, seen: l
     assert (3, 1) in used
 
 
+@pytest.mark.parametrize("queue", ["default", "other"])
+@pytest.mark.parametrize("again", ["retry", "enqueue"])
+async def test_prepare_runs_anew_for_a_list_that_was_cancelled(seen: list[Any], queue: str, again: str) -> None:
+    """Tried again by hand, or gone by its retention and enqueued anew: what was prepared before is not used."""
+    app = Perdure("memory://", queues=("default", "other"), retention=3600 if again == "enqueue" else None)
+
+    @app.task(queue=queue)
+    async def work(ctx: Context) -> int:
+        if len(seen) == 1:
+            await ctx.sleep(10)
+        return ctx.prepared
+
+    @work.prepare
+    async def token() -> int:
+        seen.append(1)
+        return len(seen)
+
+    async with TestApp(app) as t:
+        handle = await app.enqueue_list("l", [work.call(), work.call()])
+        await t.idle()
+        await handle.cancel()
+        await t.idle()
+        if again == "retry":
+            await handle.retry()
+        else:
+            await t.advance(days=2)
+            handle = await app.enqueue_list("l", [work.call(), work.call()])
+        await t.advance(60)
+        assert [item.value for item in await handle.result()] == [2, 2]
+
+
 async def test_a_prepare_that_fails_keeps_the_item_from_running(app: Perdure, seen: list[Any]) -> None:
     @app.task
     def work(ctx: BlockingContext) -> Any:

@@ -82,7 +82,8 @@ async def _body(verbs: Verbs, task: Task[..., Any] | None, scope: Scope, view: J
         if task.drive is not None:
             return await task.drive(verbs, args, kwargs)
         if (place := items.place_of(claim.options)) is not None:
-            verbs.shared.prepared = await preparing.prepare(verbs, task, place[0])
+            run = f"{place.run}+{claim.generation}" if claim.generation else place.run
+            verbs.shared.prepared = await preparing.prepare(verbs, task, place.list_id, run)
         return await run_function(host, task, scope.context, args, kwargs)
     except EXITS as error:  # an exit would end the worker and all that runs beside
         raise left(error, f"the body of task {task.name}") from error

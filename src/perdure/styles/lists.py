@@ -40,7 +40,7 @@ from perdure.engine.items import (
     records_of,
     specs_of,
 )
-from perdure.engine.options import LIST, CallOptions, ListSettings, TaskOptions, call_options
+from perdure.engine.options import LIST, CallOptions, ItemPlace, ListSettings, TaskOptions, call_options
 from perdure.engine.ports import Directory, Owner, Transport
 from perdure.engine.scope import body_scope
 from perdure.engine.signature import Arguments, Signature
@@ -265,7 +265,7 @@ class Run:
         if queue != claim.queue or task.drive is not None:
             return await self._elsewhere(chapter, Call(task, arguments, self._options(chapter.number, spec, queue)))
         limit = spec.timeout or timeout_of(task.settings.timeout, claim.attempt, f"task {task.name}")
-        before = partial(preparing.prepare, task=task, list_id=claim.id)
+        before = partial(preparing.prepare, task=task, list_id=claim.id, run=preparing.run_of(claim))
         return await chapters.run(self.verbs, chapter, task, args, kwargs, limit, before)
 
     def _entry(self, seq: int, spec: ItemSpec, task: Task[..., Any], value: object) -> Entry:
@@ -306,7 +306,9 @@ class Run:
     def _options(self, seq: int, spec: ItemSpec, queue: str) -> CallOptions:
         task = self.host.directory.task(LIST)
         retries = policy_of(task, self.driver)
-        return CallOptions(queue=queue, timeout=spec.timeout, retries=retries, item=(self.driver.claim.id, seq))
+        claim = self.driver.claim
+        place = ItemPlace(claim.id, seq, preparing.run_of(claim))
+        return CallOptions(queue=queue, timeout=spec.timeout, retries=retries, item=place)
 
     async def _elsewhere(self, chapter: Chapter, call: Call[Any]) -> Any:
         """The result of an item as a child, which tries as the list's policy says. What children of its own came to is no
