@@ -595,6 +595,35 @@ async def test_other_items_conflict(app: Perdure) -> None:
             await app.enqueue_list("m", [work.call(1)])
 
 
+async def test_a_list_is_the_same_after_a_task_of_its_items_was_renamed(seen: list[Any]) -> None:
+    old, new = Perdure("memory://"), Perdure("memory://")
+
+    @old.task(name="charge")
+    async def charge(cents: int) -> int:
+        seen.append("old")
+        return cents
+
+    @new.task(aliases=["charge"])
+    async def take_money(cents: int) -> int:
+        seen.append("new")
+        return cents
+
+    @new.task
+    async def other(cents: int) -> int:
+        return cents
+
+    async with TestApp(old) as t:
+        await old.enqueue_list("l", [charge.call(1)])
+        await t.idle()
+    async with redeployed(t, new):
+        again = await new.enqueue_list("l", [take_money.call(1)])
+        assert statuses(await again.result()) == ["completed"]
+        for items in ([take_money.call(2)], [other.call(1)], {"charge": take_money.call(1)}):
+            with pytest.raises(IdempotencyConflictError):
+                await new.enqueue_list("l", items)
+    assert seen == ["old"]
+
+
 async def test_a_race_for_one_id_makes_one_list(app: Perdure, seen: list[Any]) -> None:
     """26."""
 

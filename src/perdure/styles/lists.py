@@ -76,6 +76,7 @@ class Planned(msgspec.Struct, frozen=True):
     """An item to be stored, and what makes it the same item again."""
 
     spec: ItemSpec
+    origin: str
     digest: str
 
 
@@ -107,9 +108,9 @@ class ListSignature(Signature):
         return {"items": specs_of(text)}
 
     def digest(self, arguments: Arguments) -> str:
-        """Equal for equal names, tasks and inputs, in the same order."""
+        """Equal for equal names, tasks and inputs, in the same order; a renamed task is the same one."""
         planned = _planned(arguments)
-        return argument_digest({"items": [[each.spec.name, each.spec.task, each.digest] for each in planned]})
+        return argument_digest({"items": [[each.spec.name, each.origin, each.digest] for each in planned]})
 
 
 def _in_order(items: list[object]) -> list[object]:
@@ -156,7 +157,7 @@ async def _plan(seq: int, name: str | None, given: object, sizes: Sizes) -> Plan
         )
     text = checked_input(task.name, task.signature.encode(call.arguments), sizes)
     spec = ItemSpec(task.name, msgspec.Raw(text.encode()), name, options.queue, options.timeout)
-    return Planned(spec, task.signature.digest(call.arguments))
+    return Planned(spec, task.origin, task.signature.digest(call.arguments))
 
 
 def _item_name(name: object, sizes: Sizes) -> str:
