@@ -171,10 +171,10 @@ class Client:
         await self.row(execution_id)
         return entries_of(await self._view(execution_id), self.payloads)
 
-    async def children(self, execution_id: str) -> list[Execution[Any]]:
-        """Snapshots of the children, in the order of their start."""
+    async def children(self, execution_id: str, limit: int | None = None) -> list[Execution[Any]]:
+        """Snapshots of the first `limit` children, in the order of their start."""
         await self.row(execution_id)
-        ids = [child.id for child in (await self._view(execution_id)).children]
+        ids = [child.id for child in (await self._view(execution_id)).children[:limit]]
         rows = await self.store.read(lambda storage: storage.get(ids)) if ids else []
         return [self._snapshot(row) for row in rows if row is not None]
 
