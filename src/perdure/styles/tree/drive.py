@@ -11,7 +11,7 @@ import inspect
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Final, Literal, cast, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, Literal, cast, get_args, get_origin, get_type_hints
 
 import msgspec
 
@@ -31,7 +31,7 @@ from perdure.engine.styling import (
 )
 from perdure.engine.waits import OpenWait
 from perdure.errors import ConfigurationError, Failure, InvalidInputError, PerdureError
-from perdure.model.outline import Part
+from perdure.model.outline import FINALIZE, Part
 from perdure.model.records import Child, NewExecution
 from perdure.model.status import SETTLED, UNSUCCESSFUL, WaitKind
 from perdure.styles.tree.joined import Joined, SettledChild, Spawn, StoredTree, TreeResult, nested, raw_of
@@ -42,7 +42,6 @@ if TYPE_CHECKING:
     from perdure.engine.task import Task
     from perdure.engine.verbs import Verbs
 
-FINALIZE: Final = "#finalize"
 OnChildFailure = Literal["cancel_siblings", "collect"]
 
 
