@@ -6,9 +6,9 @@ import click
 
 from perdure.app import Perdure
 from perdure.cli.below import Branch, read_tree
-from perdure.cli.completing import task_names
 from perdure.cli.problems import Problem
 from perdure.cli.screen import print_json
+from perdure.cli.shell_completion import task_names
 from perdure.cli.where import Where, imported_task, shared
 from perdure.errors import ExecutionNotFoundError
 from perdure.mermaid import Part, draw, fenced, part_of

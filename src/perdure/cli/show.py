@@ -11,11 +11,11 @@ from rich.tree import Tree
 
 from perdure.app import Perdure
 from perdure.cli.below import Branch, read_tree
-from perdure.cli.completing import execution_ids
 from perdure.cli.items import print_items
 from perdure.cli.listing import progress_words, remark
 from perdure.cli.screen import console, present, print_json, print_table, say, say_wrapped, status_text, styled
 from perdure.cli.shapes import entry_shape, execution_shape, item_shape, plain
+from perdure.cli.shell_completion import execution_ids
 from perdure.cli.text import clock_text, json_text, plural, relative, safe_lines, safe_text, span
 from perdure.cli.where import Where, shared
 from perdure.cli.why import Why, why

@@ -7,8 +7,8 @@ from typing import Any, cast
 import click
 
 from perdure.app import Perdure
-from perdure.cli.completing import execution_ids
 from perdure.cli.screen import print_json, say, styled
+from perdure.cli.shell_completion import execution_ids
 from perdure.cli.text import safe_text
 from perdure.cli.values import check_names, json_of
 from perdure.cli.where import Where, shared

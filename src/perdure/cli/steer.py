@@ -8,9 +8,9 @@ from typing import Any
 import click
 
 from perdure.app import Perdure
-from perdure.cli.completing import execution_ids
 from perdure.cli.problems import Problem, must_confirm, problem_of
 from perdure.cli.screen import print_json, say, styled
+from perdure.cli.shell_completion import execution_ids
 from perdure.cli.text import plural
 from perdure.cli.where import Where, shared
 from perdure.errors import PerdureError

@@ -13,10 +13,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.text import Text
 
 from perdure.app import Perdure
-from perdure.cli.completing import execution_ids
 from perdure.cli.listing import help_or, remark
 from perdure.cli.screen import console, present, print_json, status_text, styled
 from perdure.cli.shapes import entry_shape, execution_shape, plain
+from perdure.cli.shell_completion import execution_ids
 from perdure.cli.text import json_text, safe_text
 from perdure.cli.where import Where, shared
 from perdure.clock import SystemClock

@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any, Literal, TypeVar, cast
 
-from perdure.client.completing import read_answer, stored_completion
+from perdure.client.answers import read_answer, stored_completion
 from perdure.client.forking import copied, deadline_at, external_key, fork_of, replaced
 from perdure.client.snapshots import decoded, entries_of, execution_of, stats_of, worker_of
 from perdure.client.waiting import Waiters
