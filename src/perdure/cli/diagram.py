@@ -6,6 +6,7 @@ import click
 
 from perdure.app import Perdure
 from perdure.cli.below import Branch, read_tree
+from perdure.cli.naming import named
 from perdure.cli.problems import Problem
 from perdure.cli.screen import print_json
 from perdure.cli.shell_completion import task_names
@@ -59,7 +60,7 @@ def _found(where: Where, target: str, width: int) -> tuple[str, Part]:
 
 async def _execution(app: Perdure, id: str, width: int) -> Part:
     """An execution and what is below it, no more of them than are drawn one by one."""
-    execution = await app.handle(id).execution()
+    execution = await (await named(app, id)).execution()
     return _part(await read_tree(app, execution, width, DEEP))
 
 

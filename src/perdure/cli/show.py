@@ -13,6 +13,7 @@ from perdure.app import Perdure
 from perdure.cli.below import Branch, read_tree
 from perdure.cli.items import print_items
 from perdure.cli.listing import progress_words, remark
+from perdure.cli.naming import named
 from perdure.cli.screen import console, present, print_json, print_table, say, say_wrapped, status_text, styled
 from perdure.cli.shapes import entry_shape, execution_shape, item_shape, plain
 from perdure.cli.shell_completion import execution_ids
@@ -50,10 +51,10 @@ def show(where: Where, id: str, tree: bool, journal: bool, limit: int, traceback
     """Show execution ID and say why it is not moving."""
 
     async def read(app: Perdure) -> Shown:
-        handle = app.handle(id)
+        handle = await named(app, id)
         found = await handle.execution()
         entries = await handle.activities() if journal else []
-        items = await app.client.items(id) if found.task_name == LIST else None
+        items = await app.client.items(found.id) if found.task_name == LIST else None
         branch = await read_tree(app, found, WIDE, DEEP) if tree else None
         return Shown(found, await app.workers(), entries, branch, items)
 

@@ -14,6 +14,7 @@ from rich.text import Text
 
 from perdure.app import Perdure
 from perdure.cli.listing import help_or, remark
+from perdure.cli.naming import named
 from perdure.cli.screen import console, present, print_json, status_text, styled
 from perdure.cli.shapes import entry_shape, execution_shape, plain
 from perdure.cli.shell_completion import execution_ids
@@ -54,7 +55,7 @@ def _is_query(text: str) -> bool:
 async def _watch_one(app: Perdure, execution_id: str, screen: Screen) -> int:
     last: Execution[Any] | None = None
     try:
-        async for event in app.handle(execution_id).watch():
+        async for event in (await named(app, execution_id)).watch():
             screen.event(event, last)
             last = event.execution
     except ExecutionNotFoundError:

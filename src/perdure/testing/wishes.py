@@ -195,7 +195,7 @@ queries = st.lists(
             "status:pending", "status:running,waiting", "-status:completed", "task:work", "-task:other", "queue:mail",
             "tag:color=red", "-tag:color=red", "tag:color=blue,color=red", "error:broke", "-error:BROKE", "error:cancel",
             "waiting:timer", "-waiting:signal", "waiting:children", "waiting:external", "state:paid", "-state:paid", "since:50ms",
-            "-since:50ms", "parent:e1", "-parent:e1", "root:e1", "-root:e2", "id:e1,e2", "-id:e1",
+            "-since:50ms", "parent:e1", "-parent:e1", "root:e1", "-root:e2", "id:e1,e2", "-id:e1", "id:e1*",
         )
     ),
     max_size=3,
