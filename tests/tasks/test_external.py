@@ -544,10 +544,10 @@ async def test_a_fork_of_a_tree_waits_for_the_same_key(app: Perdure, approval: E
     async with TestApp(app) as t:
         handle = await ask.enqueue()
         await t.idle()
-        fork = await handle.fork()
+        forks = [await handle.fork(), await handle.fork(from_activity="approval")]
         await t.idle()
         await approval.complete("k", Decision(True, "both"))
-        for each in (handle, fork):
+        for each in (handle, *forks):
             assert (await each.result()).one(approval).by == "both"
 
 
