@@ -108,7 +108,7 @@ class LastAnswerWins(Planted):
 
     def complete_external(self, items: Sequence[NewCompletion], now: int) -> list[Answered]:
         for item in items:
-            self._tables.drop(self._tables.externals, (item.task_name, item.key))
+            self._tables.drop(self._tables.externals, (item.origin, item.key))
         return super().complete_external(items, now)
 
 

@@ -8,9 +8,9 @@ from typing import Any
 import click
 
 from perdure.app import Perdure
-from perdure.cli.completing import external_names
 from perdure.cli.screen import print_json, say, styled
 from perdure.cli.shapes import failure_shape, plain
+from perdure.cli.shell_completion import external_names
 from perdure.cli.text import clock_text, json_text, safe_text, stamp
 from perdure.cli.values import json_of, typed_value
 from perdure.cli.where import Where, shared

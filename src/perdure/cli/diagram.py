@@ -8,9 +8,11 @@ from dataclasses import replace
 import click
 
 from perdure.app import Perdure
-from perdure.cli.completing import task_names
+from perdure.cli.below import Branch, read_tree
+from perdure.cli.naming import named
 from perdure.cli.problems import Problem
 from perdure.cli.screen import print_json
+from perdure.cli.shell_completion import task_names
 from perdure.cli.where import Where, imported_task, shared
 from perdure.engine.options import LIST
 from perdure.errors import ExecutionNotFoundError
@@ -22,7 +24,9 @@ DEEP = 50
 
 @click.command()
 @click.argument("target", metavar="TASK | MODULE:TASK | ID", shell_complete=task_names)
-@click.option("--width", type=click.IntRange(1), default=50, show_default=True, help="Boxes below one, at most.")
+@click.option(
+    "--width", type=click.IntRange(1), default=50, show_default=True, help="Children of one that are drawn, at most."
+)
 @click.option("--fenced", "in_markdown", is_flag=True, help="As a block of Markdown.")
 @shared()
 def diagram(where: Where, target: str, width: int, in_markdown: bool) -> None:
@@ -34,7 +38,7 @@ def diagram(where: Where, target: str, width: int, in_markdown: bool) -> None:
         perdure diagram ID --fenced >> notes.md
     """
     kind, part = _found(where, target, width)
-    text = draw(part, widest=width)
+    text = draw(part, widest=width + 1)  # one more says how many are left out
     if where.json:
         print_json({"kind": kind, "target": target, "mermaid": text})
     else:
@@ -60,21 +64,16 @@ def _found(where: Where, target: str, width: int) -> tuple[str, Part]:
 
 
 async def _execution(app: Perdure, id: str, width: int) -> Part:
-    """An execution and what is below it, each child read once, no more of them than are drawn one by one."""
-
-    async def below(id: str, depth: int) -> list[Part]:
-        children = await app.handle(id).children()
-        return [
-            part_of(
-                child, await below(child.id, depth + 1) if child.children_total and depth < DEEP and at < width else ()
-            )
-            for at, child in enumerate(children)
-        ]
-
-    execution = await app.handle(id).execution()
+    """An execution and what is below it, no more of them than are drawn one by one."""
+    execution = await (await named(app, id)).execution()
     if execution.task_name == LIST:
-        return replace(part_of(execution), parts=_items(await app.client.items(id)), order="sequence")
-    return part_of(execution, await below(id, 0))
+        return replace(part_of(execution), parts=_items(await app.client.items(execution.id)), order="sequence")
+    return _part(await read_tree(app, execution, width, DEEP))
+
+
+def _part(branch: Branch) -> Part:
+    more = [Part(f"{branch.more:,} more", shape="more")] if branch.more else []
+    return part_of(branch.execution, [*map(_part, branch.below), *more])
 
 
 def _items(items: Sequence[ListItem]) -> tuple[Part, ...]:

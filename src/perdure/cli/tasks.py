@@ -13,8 +13,8 @@ from typing import Any, Final, NamedTuple
 
 import click
 
-from perdure.cli.completing import first_line
 from perdure.cli.screen import console, print_json, say, styled
+from perdure.cli.shell_completion import first_line
 from perdure.cli.text import safe_text, span
 from perdure.cli.where import Where, shared
 from perdure.engine.options import ActivityOptions, TaskOptions

@@ -14,9 +14,9 @@ import click
 
 from perdure.app import Perdure
 from perdure.cli import logs, metrics
-from perdure.cli.completing import queues
 from perdure.cli.problems import Problem
 from perdure.cli.screen import say, say_new_store, styled
+from perdure.cli.shell_completion import queues
 from perdure.cli.supervisor import PARENT, Supervisor, parent_gone, worker_command
 from perdure.cli.text import plural, safe_text, span
 from perdure.cli.values import duration_typed

@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any, Literal, TypeVar, cast
 
-from perdure.client.completing import read_answer, stored_completion
+from perdure.client.answers import read_answer, stored_completion
 from perdure.client.forking import copied, deadline_at, external_key, fork_of, replaced
 from perdure.client.snapshots import decoded, entries_of, execution_of, stats_of, worker_of
 from perdure.client.telling import told_store
@@ -179,10 +179,10 @@ class Client:
         await self.row(execution_id)
         return entries_of(await self._view(execution_id), self.payloads)
 
-    async def children(self, execution_id: str) -> list[Execution[Any]]:
-        """Snapshots of the children, in the order of their start."""
+    async def children(self, execution_id: str, limit: int | None = None) -> list[Execution[Any]]:
+        """Snapshots of the first `limit` children, in the order of their start."""
         await self.row(execution_id)
-        ids = [child.id for child in (await self._view(execution_id)).children]
+        ids = [child.id for child in (await self._view(execution_id)).children[:limit]]
         rows = await self.store.read(lambda storage: storage.get(ids)) if ids else []
         return [self._snapshot(row) for row in rows if row is not None]
 

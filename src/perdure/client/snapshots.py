@@ -67,6 +67,7 @@ def execution_of(row: Row, directory: Directory | None, payloads: Payloads) -> E
         deadline_at=moment_or_none(row.deadline_at),
         cancel_reason=row.cancel_reason,
         trace=row.trace,
+        slot=row.slot,
     )
 
 

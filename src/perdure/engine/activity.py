@@ -126,7 +126,7 @@ async def _run(verbs: Verbs, plan: Plan) -> Any:
     except (JournalDriftError, LeaseLostError):
         raise
     except Exception as error:
-        failure = failure_of(error)
+        failure = failure_of(error, encode=plan.result.encode)
         await _record_failure(verbs, plan, failure, began)
         recorded = exception_of(failure)
         raise recorded from error

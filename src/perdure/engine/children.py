@@ -1,4 +1,4 @@
-"""Starting other executions inside a body: children and their results, independent enqueues, `ctx.map`.
+"""Starting other executions inside a body: children and their results, independent enqueues.
 
 A child's slot is task name, arguments and occurrence; its id derives from its parent's id, slot and generation, so a
 replay meets the same child. Independent executions derive their id from the caller's id and the call's key.

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from datetime import datetime, timedelta
-from typing import Any, Final, Literal, TypedDict, Unpack, cast
+from typing import Any, Final, Literal, NamedTuple, TypedDict, Unpack, cast
 
 from perdure.clock import Duration, instant, seconds
 from perdure.errors import ConfigurationError
@@ -59,6 +59,14 @@ class ActivityOptions:
     key: str | None = None
 
 
+class ItemPlace(NamedTuple):
+    """Where an item stands: the list, its number, and what tells this run of the list from another one (`preparing`)."""
+
+    list_id: str
+    seq: int
+    run: str
+
+
 @dataclass(frozen=True, slots=True)
 class CallOptions:
     """Options of one call; `None` leaves the task's own. `retries` as a number leaves the shape of the task's."""
@@ -75,8 +83,8 @@ class CallOptions:
     deadline: float | None = None
     start_delay: float | None = None
     priority: int | None = None
-    item: tuple[str, int] | None = None
-    """The list and number that this call is an item of; set by the list alone."""
+    item: ItemPlace | None = None
+    """What this call is an item of; set by the list alone."""
 
     def stored(self) -> str | None:
         """What must travel with the execution, as JSON; `None` when nothing must."""
@@ -88,7 +96,7 @@ class CallOptions:
         if self.timeout is not None:
             kept["timeout"] = self.timeout
         if self.item is not None:
-            kept["item"] = {"list": self.item[0], "seq": self.item[1]}
+            kept["item"] = {"list": self.item.list_id, "seq": self.item.seq, "run": self.item.run}
         return json.dumps(kept) if kept else None
 
 

@@ -74,8 +74,8 @@ class Transport(Protocol):
         """The journal."""
         ...
 
-    async def children(self, execution_id: str) -> list[Execution[Any]]:
-        """Snapshots of the children."""
+    async def children(self, execution_id: str, limit: int | None) -> list[Execution[Any]]:
+        """Snapshots of the children, the first `limit`."""
         ...
 
     def watch(self, handle: Handle[R]) -> AsyncIterator[Event]:

@@ -85,7 +85,8 @@ async def _body(verbs: Verbs, task: Task[..., Any] | None, scope: Scope, view: J
         if task.drive is not None:
             return await task.drive(verbs, args, kwargs)
         if (place := items.place_of(claim.options)) is not None:
-            verbs.shared.prepared = await preparing.prepare(verbs, task, place[0])
+            run = f"{place.run}+{claim.generation}" if claim.generation else place.run
+            verbs.shared.prepared = await preparing.prepare(verbs, task, place.list_id, run)
         return await run_function(host, task, scope.context, args, kwargs)
     except EXITS as error:  # an exit would end the worker and all that runs beside
         raise left(error, f"the body of task {task.name}") from error
@@ -190,7 +191,7 @@ def _completed(task: Task[..., Any], driver: Driver, value: object) -> Outcome:
 
 def _after(task: Task[..., Any] | None, driver: Driver, error: BaseException) -> Outcome:
     """Retry or the end, for a body that raised."""
-    return _decided(task, driver, _failure(error), error)
+    return _decided(task, driver, _failure(task, error), error)
 
 
 def _decided(task: Task[..., Any] | None, driver: Driver, failure: Failure, error: BaseException) -> Outcome:
@@ -215,7 +216,9 @@ def _wanted(policy: Any, error: BaseException) -> bool:
     return policy.wants(error) or isinstance(error, asyncio.CancelledError)
 
 
-def _failure(error: BaseException) -> Failure:
+def _failure(task: Task[..., Any] | None, error: BaseException) -> Failure:
+    if isinstance(error, Abort) and task is not None:
+        return failure_of(error, encode=task.signature.result.encode)
     if isinstance(error, ExecutionTimedOutError):
         return failure_of(error, kind="timed_out")
     if isinstance(error, ExecutionCancelledError):

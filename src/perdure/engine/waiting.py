@@ -89,7 +89,7 @@ async def completion(verbs: Verbs, key: str, limit: float | None) -> Completion 
 
     answer = probe(verbs.driver.ledger, verbs.host.clock.now())
     if answer is None:
-        wait = OpenWait(own, "external", key, probe, due_at, external=(claim.task_name, key))
+        wait = OpenWait(own, "external", key, probe, due_at, external=(claim.origin, key))
         answer = cast("tuple[Completion | None]", await verbs.driver.wait(wait))
     return answer[0]
 

@@ -22,7 +22,7 @@ FEW = 4
 class OpenWait:
     """One branch waiting. `probe(ledger, now)` answers the wait or `None`; `children` are the ids of the children it
     waits for: all of them, with `any_of` the next one that settles, with `failing` also the first without success; `external`
-    is the (task, key) whose completion it waits for."""
+    is the (origin, key) whose completion it waits for."""
 
     __slots__ = (
         "any_of", "children", "due_at", "external", "failing", "future", "key", "kind", "name", "probe", "task",

@@ -258,9 +258,7 @@ def identities_are_unique(at: Snapshot) -> Iterator[Violation]:
     and scope; one signal per id."""
     yield from _doubled("id", ((row.id, row.id) for row in at.listed))
     rows = at.rows.values()
-    yield from _doubled(
-        "key", (((r.task_name, r.idempotency_key), r.id) for r in rows if r.idempotency_key is not None)
-    )
+    yield from _doubled("key", (((r.origin, r.idempotency_key), r.id) for r in rows if r.idempotency_key is not None))
     slots = (((r.parent_id, r.slot, r.slot_generation), r.id) for r in rows if r.parent_id and r.slot is not None)
     yield from _doubled("slot", slots)
     for id, view in at.journals.items():

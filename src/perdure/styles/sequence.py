@@ -20,7 +20,7 @@ from perdure.engine.signature import FromHint
 from perdure.engine.styling import Encoded, Verdict, children_failed
 from perdure.engine.task import Call, Task
 from perdure.errors import ConfigurationError, PerdureError
-from perdure.model.outline import Part
+from perdure.model.outline import STEP, Part
 
 if TYPE_CHECKING:
     from perdure.engine.verbs import Verbs
@@ -204,4 +204,4 @@ def _step(name: str, index: int, step: object) -> Task[..., Any]:
 
 def _slot(index: int) -> str:
     """The place of a step. No task is named so, so that no alias meets it."""
-    return f"#{index}"
+    return f"{STEP}{index}"

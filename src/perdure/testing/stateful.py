@@ -92,7 +92,9 @@ class StorageMachine(Composer, RuleBasedStateMachine):
             by_key = not isinstance(answer, Conflict) and (answer.created or answer.id != item.id)
             key = item.idempotency_key if by_key else None
             self.history.append(
-                Observed(verb="enqueue", execution_id=answer.id, task_name=item.task_name, idempotency_key=key)
+                Observed(
+                    verb="enqueue", execution_id=answer.id, task_name=item.origin or item.task_name, idempotency_key=key
+                )
             )
 
     @rule(worker=st.sampled_from(wishes.WORKERS), limit=st.integers(1, 5), suspects=st.booleans(), narrow=st.booleans())

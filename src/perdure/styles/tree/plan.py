@@ -174,6 +174,7 @@ def _of_row(verbs: Verbs, index: int, row: Row | None) -> NewExecution:
         id="", task_name=row.task_name, input=row.input, queue=row.queue, priority=row.priority,
         deadline_at=row.deadline_at, options=row.options, version=row.version, tags=row.tags,
         trace=verbs.driver.claim.trace, max_crashes=row.max_crashes, retention=row.retention,
+        external_key=row.external_key, origin=row.origin,
     )  # fmt: skip
     return _at_rest(begun, row.created_at)
 
