@@ -6,7 +6,6 @@ list's input and result as plain JSON. Who runs items is no concern of this modu
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Final, Literal, cast
 
@@ -15,7 +14,7 @@ import msgspec
 from perdure.codec import DecodeError, Payloads, TypeCodec, codec_for, decode_failure
 from perdure.codec.backends import Natural
 from perdure.engine.journal import chapter_prefix
-from perdure.engine.options import ItemPlace
+from perdure.engine.options import ItemPlace, stored_options
 from perdure.engine.ports import Directory
 from perdure.errors import ConfigurationError, Failure
 from perdure.model.execution import ListItem
@@ -128,7 +127,7 @@ def chosen(names: Sequence[str], which: int | str, list_id: str) -> int:
 
 def place_of(options: str | None) -> ItemPlace | None:
     """The place of an item that runs as an execution of its own, by the options stored with that."""
-    place = json.loads(options).get("item") if options else None
+    place = stored_options(options).get("item")
     return None if place is None else ItemPlace(place["list"], place["seq"], place["run"])
 
 

@@ -11,6 +11,8 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from datetime import datetime, timedelta
+from functools import lru_cache
+from types import MappingProxyType
 from typing import Any, Final, Literal, NamedTuple, TypedDict, Unpack, cast
 
 from perdure.clock import Duration, instant, seconds
@@ -23,6 +25,7 @@ OnVersion = Literal["resume", "pin", "fail"]
 
 LIST: Final = "@list"
 """The name of the task behind every task list. No declared task can have it."""
+NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
 _NAME: Final = re.compile(r"[A-Za-z0-9_.\-]{1,255}")
 PLAIN_RETRY: Final = ("max_retries", "delay", "factor", "max_delay", "jitter")
 
@@ -247,6 +250,12 @@ def call_retries(changed: Retry, own: Retry | None) -> Retry | int:
     may hold functions and classes."""
     number = changed.max_retries
     return number if own is not None and number is not None and replace(own, max_retries=number) == changed else changed
+
+
+@lru_cache(maxsize=256)
+def stored_options(text: str | None) -> Mapping[str, Any]:
+    """What `CallOptions.stored` wrote. A pass asks for it several times, and calls of one place have equal options."""
+    return MappingProxyType(json.loads(text)) if text else NOTHING
 
 
 def merged_retry(stored: Mapping[str, Any] | None, own: Retry) -> Retry:
