@@ -25,6 +25,7 @@ from bench import (
     resume,
     sleepers,
     startup,
+    styles,
     tree,
 )
 from bench.cell import BUILD
@@ -33,7 +34,7 @@ from bench.rounds import measure
 
 WORKLOADS: tuple[Callable[[bool], Workload], ...] = (
     enqueue.workload, drain.workload, activities.workload, latency.workload, tree.workload, resume.workload,
-    crowded.workload, sleepers.workload, idle.workload, startup.workload,
+    crowded.workload, sleepers.workload, styles.workload, idle.workload, startup.workload,
 )  # fmt: skip
 
 

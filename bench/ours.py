@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import place
-from perdure import Context, Perdure, Registry
+from perdure import Context, Joined, Perdure, Registry, Spawn
 
 registry = Registry()
 TEXT = "a small piece of text, as an argument of a task may be, some ninety bytes with what is around"
@@ -49,6 +49,17 @@ async def child(number: int) -> int:
 async def parent(ctx: Context, count: int) -> int:
     """Starts children, joins them, adds up."""
     return sum(await ctx.map(child, range(count)))
+
+
+async def added(joined: Joined[int, None]) -> int:
+    """The finalizer of a tree."""
+    return sum(joined.all(child))
+
+
+@registry.parent_task(finalize=added)
+async def tree(count: int) -> Spawn[None]:
+    """The same, as a parent task."""
+    return Spawn(None, [child.call(number) for number in range(count)])
 
 
 def app_on(where: Path, **options: Any) -> Perdure:

@@ -33,6 +33,7 @@ COMMON = {
     "signal: None", "signal: pending", "signal: running", "cancel: None", "cancel: running", "cancel: cancelled",
     "retry: None", "retry: pending", "forget: none", "drain: True", "drain: False", "prune: some", "prune: none",
     "reclaim: nothing", "reclaim: released", "complete: first", "complete: stood", "complete: woke",
+    "tree: finalized",
 }  # fmt: skip
 """Answers that every run of some length must have seen."""
 
