@@ -88,7 +88,7 @@ def test_postgres(postgres_server: Server, postgres_template: str) -> None:
         storage.close()
         return PostgresStorage(databases[0])
 
-    hold(against(new, reopened), 40, COMMON)
+    hold(against(new, reopened), 30, COMMON - {"complete: woke"})  # which so few examples do not come upon
 
 
 def test_sqlite_moved_to_another_file(tmp_path: Path) -> None:
