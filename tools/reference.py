@@ -22,7 +22,7 @@ from perdure.prometheus import shown
 from perdure.telemetry import METRICS
 
 ROOT: Final = Path(__file__).parent.parent
-MIGRATIONS: Final = ROOT / "src" / "perdure" / "storage" / "sqlite" / "migrations"
+STORAGES: Final = ROOT / "src" / "perdure" / "storage"
 PART: Final = re.compile(r"(?<=<!-- drawn: )(?P<name>[a-z-]+) -->\n.*?(?=<!-- end -->)", re.DOTALL)
 WIDTH: Final = 90
 
@@ -45,8 +45,18 @@ def status() -> str:
 
 def schema() -> str:
     """Every migration of SQLite."""
-    parts = [f"-- {path.name}\n{path.read_text('utf-8')}" for path in sorted(MIGRATIONS.glob("*.sql"))]
-    return fenced("sql", "\n".join(parts))
+    return migrations("sqlite")
+
+
+def schema_postgres() -> str:
+    """Every migration of PostgreSQL."""
+    return migrations("postgres")
+
+
+def migrations(database: str) -> str:
+    """Every migration of a database."""
+    found = sorted((STORAGES / database / "migrations").glob("*.sql"))
+    return fenced("sql", "\n".join(f"-- {path.name}\n{path.read_text('utf-8')}" for path in found))
 
 
 def commands() -> str:
@@ -94,6 +104,7 @@ PARTS: Final[dict[str, Callable[[], str]]] = {
     "metrics": metrics,
     "rules": rules,
     "schema": schema,
+    "schema-postgres": schema_postgres,
     "status": status,
 }
 

@@ -1,15 +1,15 @@
 """What the tests of tasks share: an app of one's own, on memory.
 
-`PERDURE_TEST_TASKS_ON=postgres` runs them on a server, one schema emptied for each. Virtual hours then take their time, for
-every look costs what a look costs: so workers look around seldom.
+`PERDURE_TEST_TASKS_ON=postgres` runs them on a server, a schema for each. Virtual hours then take their time, for every look
+costs what a look costs.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from itertools import count
 
-import psycopg
 import pytest
 
 from perdure import Perdure
@@ -18,6 +18,7 @@ from perdure.storage.postgres import PostgresStorage
 from perdure.testing import TestApp
 from perdure.testing.postgres import Server
 
+NUMBERS = count()
 ON_POSTGRES = os.environ.get("PERDURE_TEST_TASKS_ON") == "postgres"
 
 
@@ -34,7 +35,7 @@ def tasks_url(request: pytest.FixtureRequest) -> Iterator[str | None]:
         yield None
         return
     server: Server = request.getfixturevalue("postgres_server")
-    url = server.create(request.getfixturevalue("postgres_template"))
+    url = server.create()
     yield url
     server.drop(url)
 
@@ -46,13 +47,9 @@ def _on_postgres(tasks_url: str | None, monkeypatch: pytest.MonkeyPatch) -> Iter
         return
 
     def make_storage(_: TestApp) -> Storage:
-        tables = ("executions", "journal", "signals", "externals", "workers")
-        with psycopg.connect(tasks_url, autocommit=True) as connection:
-            connection.execute(f"TRUNCATE {', '.join(f'perdure.{table}' for table in tables)}")
-        storage = PostgresStorage(f"{tasks_url}?hints=off")
+        storage = PostgresStorage(f"{tasks_url}?hints=off", f"tasks_{next(NUMBERS)}")
         storage.inline = True
         return storage
 
-    monkeypatch.setenv("PERDURE_POLL", "60")
     monkeypatch.setattr(TestApp, "make_storage", make_storage)
     yield

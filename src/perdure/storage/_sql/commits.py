@@ -98,7 +98,8 @@ def _record_only(session: Session, transitions: Sequence[Transition], answers: d
         else:
             answers[transition.id] = CANCELLING if cancelled else RUNNING
             held.append(transition)
-    _record(session, held)
+    if entries := _entries(held):
+        session.give("record", entries)
     if fresh := sorted((each.id, each.token) for each in held if each.entries and found[each.id][4]):
         session.give("proceed", fresh)
 
@@ -109,21 +110,18 @@ def _complete_alone(
     """Completes what can be completed without a look at it: what concerns nobody else."""
     if not transitions:
         return
-    _record(session, transitions)
     rows = sorted((each.id, each.token, _result(each)) for each in transitions)
-    completed = session.complete_alone(now, rows)
+    completed = session.complete_alone(now, rows, _entries(transitions))
     session.notable = session.notable or bool(completed)
     answers.update(dict.fromkeys(completed, COMPLETED))
 
 
-def _record(session: Session, transitions: Sequence[Transition]) -> None:
-    entries = [
+def _entries(transitions: Sequence[Transition]) -> list[Sequence[Value]]:
+    return [
         (transition.id, *msgspec.structs.astuple(entry), transition.token)
         for transition in transitions
         for entry in transition.entries
     ]
-    if entries:
-        session.give("record", entries)
 
 
 def _result(transition: Transition) -> str:

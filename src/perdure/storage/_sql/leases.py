@@ -68,8 +68,6 @@ def heartbeat(session: Session, beat: Heartbeat, now: int, witness: tuple[str, i
     known = session.read("is_draining", worker.id)
     draining = worker.draining or bool(known and known[0][0])
     forgotten = held.keys() if beat.leaving else () if beat.holding is None else held.keys() - set(beat.holding)
-    if forgotten:
-        _release(session, worker.id, forgotten, now)
     if beat.leaving:
         session.do("remove_workers", [worker.id])
     else:
@@ -77,6 +75,8 @@ def heartbeat(session: Session, beat: Heartbeat, now: int, witness: tuple[str, i
             "beat", worker.id, worker.host, worker.process, worker.version, _names(worker.queues), _names(worker.tasks),
             worker.concurrency, worker.started_at, worker.lease_until, int(draining), *witness,
         )  # fmt: skip
+    if forgotten:  # after the worker's own row: everybody holds workers before executions
+        _release(session, worker.id, forgotten, now)
     return Beat(lost, cancelled, draining)
 
 

@@ -59,8 +59,11 @@ class Session(Protocol):
         """As `put`, for new executions, the id first in each row: the ids that went in, `None` when all did."""
         ...
 
-    def complete_alone(self, now: int, rows: Sequence[tuple[str, int, str]]) -> set[str]:
-        """Runs `complete_alone` over (id, token, result): the ids of those that completed by it."""
+    def complete_alone(
+        self, now: int, rows: Sequence[tuple[str, int, str]], entries: Sequence[Sequence[Value]]
+    ) -> set[str]:
+        """Runs `complete_alone` over (id, token, result), and records their entries: the ids of those that completed by it.
+        Entries of the others may be recorded too, where they run under their token."""
         ...
 
     def choose(self, name: str, head: Sequence[Value], lanes: Sequence[Sequence[Value]]) -> Answer:

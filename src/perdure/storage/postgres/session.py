@@ -107,8 +107,27 @@ class PostgresSession:
         inserted = [row[0] for cursor in self._put(name, head, rows) for row in cursor.fetchall()]
         return None if len(inserted) == len(rows) else set(inserted)
 
-    def complete_alone(self, now: int, rows: Sequence[tuple[str, int, str]]) -> set[str]:
-        return {row[0] for cursor in self._put("complete_alone", (now,), rows) for row in cursor.fetchall()}
+    def complete_alone(
+        self, now: int, rows: Sequence[tuple[str, int, str]], entries: Sequence[Sequence[Value]]
+    ) -> set[str]:
+        """With entries it is one statement too: nothing is held of those that do not complete by it."""
+        if not entries:
+            return {row[0] for cursor in self._put("complete_alone", (now,), rows) for row in cursor.fetchall()}
+        completed = set[str]()
+        for start in range(0, len(rows), MOST_ROWS):
+            completed |= self._complete(now, rows[start : start + MOST_ROWS], entries)
+        return completed
+
+    def _complete(self, now: int, rows: Sequence[tuple[str, int, str]], entries: Sequence[Sequence[Value]]) -> set[str]:
+        ids = {row[0] for row in rows}
+        given = (_encode(rows), _encode([entry for entry in entries if entry[0] in ids]))
+        if sum(map(len, given)) > MOST_TEXT and len(rows) > 1:
+            half = len(rows) // 2
+            return self._complete(now, rows[:half], entries) | self._complete(now, rows[half:], entries)
+        self.changes += 1
+        text = self._texts.of["complete_recorded"]
+        sent = self.connection.execute(text, [given[0].decode(), now, given[1].decode()])
+        return {row[0] for row in sent.fetchall()}
 
     def choose(self, name: str, head: Sequence[Value], lanes: Sequence[Sequence[Value]]) -> Answer:
         return self.read(name, lanes, *head)

@@ -71,9 +71,13 @@ class SQLiteSession:
             return None
         return {row[0] for row in self.read("rows_after", place)}
 
-    def complete_alone(self, now: int, rows: Sequence[tuple[str, int, str]]) -> set[str]:
+    def complete_alone(
+        self, now: int, rows: Sequence[tuple[str, int, str]], entries: Sequence[Sequence[Value]]
+    ) -> set[str]:
         """Which of them completed, SQLite could only tell row by row; so it is deduced from those that still run. Where
         some of the others did not run before, this does not answer, and nothing is done."""
+        if entries:
+            self.give("record", entries)
         self.connection.execute("SAVEPOINT alone")
         count, completed = self.put("complete_alone", (now,), rows), {row[0] for row in rows}
         if count != len(rows):
