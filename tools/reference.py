@@ -18,6 +18,8 @@ import perdure.errors
 import perdure.storage.protocol
 from perdure.cli.main import program
 from perdure.model.status import mermaid
+from perdure.prometheus import shown
+from perdure.telemetry import METRICS
 
 ROOT: Final = Path(__file__).parent.parent
 STORAGES: Final = ROOT / "src" / "perdure" / "storage"
@@ -65,6 +67,15 @@ def commands() -> str:
     return "\n".join(found)
 
 
+def metrics() -> str:
+    """Every metric, as OpenTelemetry and as Prometheus name it."""
+    rows = ["| metric | in Prometheus | kind | labels | counts |", "|---|---|---|---|---|"]
+    for metric in METRICS:
+        name, labels = shown(metric) + ("_total" if metric.kind == "counter" else ""), ", ".join(metric.labels) or "–"
+        rows.append(f"| `{metric.name}` | `{name}` | {metric.kind} | {labels} | {metric.help} |")
+    return "\n".join(rows) + "\n"
+
+
 def contexts(command: click.Command, name: str, parent: click.Context | None) -> Iterator[click.Context]:
     """A command and those below it, as if each were called."""
     settings: dict[str, Any] = dict(command.context_settings) | {"terminal_width": WIDTH, "max_content_width": WIDTH}
@@ -90,6 +101,7 @@ def indented_part(docstring: str | None) -> str:
 PARTS: Final[dict[str, Callable[[], str]]] = {
     "commands": commands,
     "errors": errors,
+    "metrics": metrics,
     "rules": rules,
     "schema": schema,
     "schema-postgres": schema_postgres,

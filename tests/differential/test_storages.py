@@ -33,6 +33,7 @@ COMMON = {
     "signal: None", "signal: pending", "signal: running", "cancel: None", "cancel: running", "cancel: cancelled",
     "retry: None", "retry: pending", "forget: none", "drain: True", "drain: False", "prune: some", "prune: none",
     "reclaim: nothing", "reclaim: released", "complete: first", "complete: stood", "complete: woke",
+    "tree: finalized",
 }  # fmt: skip
 """Answers that every run of some length must have seen."""
 
@@ -87,7 +88,7 @@ def test_postgres(postgres_server: Server, postgres_template: str) -> None:
         storage.close()
         return PostgresStorage(databases[0])
 
-    hold(against(new, reopened), 30, COMMON - {"drain: True"})
+    hold(against(new, reopened), 30, COMMON - {"complete: woke"})  # which so few examples do not come upon
 
 
 def test_sqlite_moved_to_another_file(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@
 --   signals       how many signals it was sent
 --   stale         settled without success before its parent's current attempt (or surely will), or forgotten
 --   wake_*, rest_until   of a waiting execution: under which conditions it falls due (`Suspended`)
+--   origin        the first name of its task: by it keys are compared, so that a rename changes nothing
 --   expires_at    of a closed root: when its retention ends
 -- Every index is partial where it can be, so that settled executions are in none that a claim or a commit touches. Texts
 -- by which rows are found and ordered compare as bytes ("C"), as in every other storage.
@@ -53,6 +54,7 @@ CREATE TABLE perdure.executions (
     slot TEXT COLLATE "C",
     idempotency_key TEXT COLLATE "C",
     external_key TEXT COLLATE "C",
+    origin TEXT COLLATE "C" NOT NULL,
     wake_signals TEXT,
     input_digest TEXT,
     options TEXT,
@@ -74,8 +76,8 @@ CREATE INDEX executions_asleep ON perdure.executions (task_name, queue) WHERE pl
 CREATE INDEX executions_deadline ON perdure.executions (queue, deadline_at)
     WHERE deadline_at IS NOT NULL AND status IN ('pending', 'waiting');
 CREATE INDEX executions_held ON perdure.executions (worker_id) WHERE worker_id IS NOT NULL;
-CREATE UNIQUE INDEX executions_key ON perdure.executions (task_name, idempotency_key) WHERE idempotency_key IS NOT NULL;
-CREATE INDEX executions_external ON perdure.executions (task_name, external_key) WHERE external_key IS NOT NULL;
+CREATE UNIQUE INDEX executions_key ON perdure.executions (origin, idempotency_key) WHERE idempotency_key IS NOT NULL;
+CREATE INDEX executions_external ON perdure.executions (origin, external_key) WHERE external_key IS NOT NULL;
 CREATE UNIQUE INDEX executions_slot ON perdure.executions (parent_id, slot, slot_generation) WHERE parent_id IS NOT NULL;
 CREATE INDEX executions_root ON perdure.executions (root_id) WHERE parent_id IS NOT NULL;
 CREATE INDEX executions_age ON perdure.executions (created_at, id);
@@ -117,16 +119,16 @@ CREATE TABLE perdure.signals (
 
 CREATE UNIQUE INDEX signals_id ON perdure.signals (execution_id, id);
 
--- What external tasks were completed with, by key. `expires_at`: when the task's own retention ends.
+-- What external tasks were completed with, by the first name of the task and key. `expires_at`: when the task's own retention ends.
 CREATE TABLE perdure.externals (
-    task_name TEXT COLLATE "C" NOT NULL,
+    origin TEXT COLLATE "C" NOT NULL,
     key TEXT COLLATE "C" NOT NULL,
     id TEXT COLLATE "C" NOT NULL,
     value TEXT,
     failure TEXT,
     completed_at BIGINT NOT NULL,
     expires_at BIGINT,
-    PRIMARY KEY (task_name, key)
+    PRIMARY KEY (origin, key)
 );
 
 CREATE INDEX externals_age ON perdure.externals (completed_at);

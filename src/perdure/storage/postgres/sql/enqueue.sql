@@ -9,13 +9,13 @@ WITH given AS (
 INSERT INTO perdure.executions (
     id, input, input_digest, idempotency_key, slot,
     task_name, queue, priority, due_at, deadline_at, options, version, tags, trace,
-    parent_id, slot_generation, root_id, depth, max_crashes, retention, worker_id, external_key,
+    parent_id, slot_generation, root_id, depth, max_crashes, retention, worker_id, external_key, origin,
     created_at, status, place, token, crashes, started_at
 )
 SELECT
     id, input, input_digest, idempotency_key, slot,
     $3, $4, $5, coalesce($6::bigint, $2), $7::bigint, $8, $9, $10, $11,
-    $12, $13, CASE $14 WHEN '' THEN id ELSE $14 END, $15, $16, $17::bigint, $18::text, $19,
+    $12, $13, CASE $14 WHEN '' THEN id ELSE $14 END, $15, $16, $17::bigint, $18::text, $19, coalesce($20, $3),
     $2,
     CASE WHEN $18::text IS NULL THEN 'pending' ELSE 'running' END,
     CASE WHEN $18::text IS NOT NULL THEN 4 WHEN coalesce($6::bigint, $2) <= $2 THEN 1 ELSE 0 END,

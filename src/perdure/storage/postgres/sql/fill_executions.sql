@@ -13,23 +13,24 @@ WITH given AS (
         (g ->> 29)::bigint AS rest_until, g ->> 30 AS wake_signals, (g ->> 31)::bigint AS created_at,
         (g ->> 32)::bigint AS started_at, (g ->> 33)::bigint AS finished_at, (g ->> 34)::bigint AS closed_at,
         (g ->> 35)::bigint AS expires_at, g ->> 36 AS input_digest, g ->> 37 AS idempotency_key,
-        g ->> 38 AS external_key, g ->> 39 AS options, g ->> 40 AS version, g ->> 41 AS tags, g ->> 42 AS trace,
-        g ->> 43 AS cancel_reason, g ->> 44 AS failure, g ->> 45 AS waits, g ->> 46 AS progress, g ->> 47 AS input,
-        g ->> 48 AS result, number AS place_in_batch
+        g ->> 38 AS external_key, g ->> 39 AS origin, g ->> 40 AS options, g ->> 41 AS version, g ->> 42 AS tags,
+        g ->> 43 AS trace,
+        g ->> 44 AS cancel_reason, g ->> 45 AS failure, g ->> 46 AS waits, g ->> 47 AS progress, g ->> 48 AS input,
+        g ->> 49 AS result, number AS place_in_batch
     FROM jsonb_array_elements($1) WITH ORDINALITY AS t (g, number)
 )
 INSERT INTO perdure.executions (
     id, task_name, queue, priority, status, place, token, worker_id, generation, attempt, crashes, drifts, due_at,
     deadline_at, parent_id, slot, slot_generation, root_id, depth, max_crashes, retention, children_total,
     children_settled, children_closed, marks, signals, stale, wake_any, wake_all, rest_until, wake_signals,
-    created_at, started_at, finished_at, closed_at, expires_at, input_digest, idempotency_key, external_key, options,
+    created_at, started_at, finished_at, closed_at, expires_at, input_digest, idempotency_key, external_key, origin, options,
     version, tags, trace, cancel_reason, failure, waits, progress, input, result
 )
 SELECT
     id, task_name, queue, priority, status, place, token, worker_id, generation, attempt, crashes, drifts, due_at,
     deadline_at, parent_id, slot, slot_generation, root_id, depth, max_crashes, retention, children_total,
     children_settled, children_closed, marks, signals, stale, wake_any, wake_all, rest_until, wake_signals,
-    created_at, started_at, finished_at, closed_at, expires_at, input_digest, idempotency_key, external_key, options,
+    created_at, started_at, finished_at, closed_at, expires_at, input_digest, idempotency_key, external_key, origin, options,
     version, tags, trace, cancel_reason, failure, waits, progress, input, result
 FROM given
 ORDER BY place_in_batch;

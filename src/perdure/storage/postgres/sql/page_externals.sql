@@ -1,7 +1,7 @@
 -- Rows after one, in the order of their key.
 SELECT
-    task_name, key, id, value, failure, completed_at, expires_at
+    origin, key, id, value, failure, completed_at, expires_at
 FROM perdure.externals
-WHERE (task_name, key) > ($1, $2)
-ORDER BY task_name, key
+WHERE (origin, key) > ($1, $2)
+ORDER BY origin, key
 LIMIT $3;
