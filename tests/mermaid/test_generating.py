@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 from hypothesis import given, settings
-from tests.mermaid.diagrams import CHECKOUT, COUNTDOWN, FULFIL, graphs
 
 from perdure.cli.main import program
 from perdure.mermaid import Graph
 from perdure.mermaid.code import code, is_untouched
+from tests.mermaid.diagrams import CHECKOUT, COUNTDOWN, FULFIL, graphs
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "diagrams"
 NAMES = ("checkout", "countdown", "fulfil")

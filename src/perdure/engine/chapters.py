@@ -18,6 +18,7 @@ from perdure.engine.bodies import run_function, within
 from perdure.engine.journal import Branch, chapter_prefix
 from perdure.engine.verbs import ROOT, Verbs
 from perdure.errors import GiveUp
+from perdure.model.policy import Retry
 from perdure.model.records import MEMO, Entry, EntryKind, Outcome
 
 if TYPE_CHECKING:
@@ -27,9 +28,10 @@ if TYPE_CHECKING:
 
 class Chapter:
     """One chapter. `task_name` is the task whose function runs, `iteration` its number in a loop; of an item of a list,
-    `list_id` and how to read `items`. `at_end` is told if the pass ends within the chapter."""
+    `list_id` and how to read `items`; of a state of a diagram, its name and how often it is tried (`policy`). `at_end` is
+    told if the pass ends within the chapter."""
 
-    __slots__ = ("at_end", "items", "iteration", "list_id", "number", "prefix", "task_name")
+    __slots__ = ("at_end", "items", "iteration", "list_id", "number", "policy", "prefix", "state", "task_name")
 
     def __init__(
         self,
@@ -40,7 +42,10 @@ class Chapter:
         list_id: str | None = None,
         items: Callable[[int | str], ListItem] | None = None,
         at_end: Callable[[Outcome], None] | None = None,
+        state: str | None = None,
+        policy: Retry | None = None,
     ) -> None:
+        self.state, self.policy = state, policy
         self.number, self.prefix, self.task_name = number, chapter_prefix(number), task_name
         self.iteration, self.list_id, self.items, self.at_end = iteration, list_id, items, at_end
 

@@ -233,10 +233,10 @@ class Ledger:
         return {child.task_name for child in standing if not self.is_over(child.slot)}
 
     def is_over(self, key: str) -> bool:
-        """Whether a key belongs to an item that has ended: nobody will ask for it again."""
+        """Whether a key belongs to an item or a state that has ended: nobody will ask for it again."""
         chapter, own = within_chapter(key)
         ended = self.memos.get(chapter) if chapter and own else None
-        return ended is not None and ended.kind == "item"
+        return ended is not None and ended.kind in ("item", "state")
 
 
 def is_of_activity(entry: Entry) -> bool:

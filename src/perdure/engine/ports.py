@@ -136,9 +136,10 @@ class Directory(Protocol):
 
 class ChapterEnd(Protocol):
     """Who is told how the pass ended in the middle of a chapter, to add what belongs into the same transition.
-    `task_name` is the task whose function runs in it."""
+    `task_name` is the task whose function runs in it, `policy` how often it is tried, where not as the task says."""
 
     task_name: str
+    policy: Retry | None
 
     def ended(self, outcome: Outcome) -> None:
         """The pass ends by this outcome, which is not yet written."""

@@ -13,8 +13,8 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from perdure.mermaid.names import base_name, edge_name, handed, payload_of, result_of, stem_of, written
-from perdure.model.diagram import BACKOFF_MS, Graph, Node, Region, pascal, snake
+from perdure.mermaid.names import base_name, edge_name, handed, payload_of, result_of, written
+from perdure.model.diagram import BACKOFF_MS, Graph, Node, Region, pascal, snake, title_name
 from perdure.model.machine import END, Machine, Step, lower
 
 WIDTH: Final = 88
@@ -212,7 +212,7 @@ def _base(graph: Graph, machine: Machine) -> Iterator[str]:
     running = [step for step in machine.steps.values() if step.runs]
     choices = [step for step in machine.steps.values() if step.kind == "choice"]
     yield from ("", "")
-    yield from _names(f"{stem_of(graph.title)}State", [_text(step.name) for step in running])
+    yield from _names(f"{title_name(graph.title)}State", [_text(step.name) for step in running])
     yield from ("", "")
     yield f"class {base_name(graph)}(StateDiagram[{payload_of(machine.start)}]):"
     yield f'    """{_said(graph.title)}: subclass it, with a method for each state."""'

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from perdure.mermaid.code import code, is_untouched
-from perdure.mermaid.names import stem_of, written
+from perdure.mermaid.names import written
 from perdure.mermaid.problems import DiagramError, Problem
 from perdure.mermaid.reading import parse
 from perdure.mermaid.sources import Source, sources_of, stem_of_file
-from perdure.model.diagram import Graph, snake
+from perdure.model.diagram import Graph, snake, title_name
 from perdure.model.machine import lower
 
 IMPORT: Final = "from dataclasses import dataclass"
@@ -79,7 +79,7 @@ class DiagramsError(DiagramError):
 
 def _plan(source: Source, alone: bool) -> Plan:
     graph = parse(source.text, str(source.path), source.first)
-    stem, folder = stem_of_file(source.path) if alone else snake(stem_of(graph.title)), source.path.parent
+    stem, folder = stem_of_file(source.path) if alone else snake(title_name(graph.title)), source.path.parent
     dot = "." if (folder / "__init__.py").exists() else ""
     module, payloads = f"{dot}{stem}_diagram", f"{dot}{stem}_payloads"
     outputs = (_base(folder / f"{stem}_diagram.py", code(graph, source.path.name, payloads)),
@@ -98,7 +98,7 @@ def _payloads(path: Path, graph: Graph) -> Output:
     old = _read(path)
     text, names = "", list(dict.fromkeys(written(lower(graph))))
     if old is None:
-        head = f'"""What the states of {stem_of(graph.title)} are given. Yours to fill in: missing classes are appended."""'
+        head = f'"""What the states of {title_name(graph.title)} are given. Yours to fill in: missing classes are appended."""'
         return Output(path, "\n".join([head, "", IMPORT, *_dataclasses(names), ""]).encode(), None)
     try:
         text = old.decode("utf-8")

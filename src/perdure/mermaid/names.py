@@ -6,10 +6,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
-from perdure.model.diagram import Graph, pascal, snake, words
+from perdure.model.diagram import Graph, pascal, snake, title_name
 from perdure.model.machine import END, Machine, Step, lower
 
-SUFFIXES: Final = ("workflow", "diagram")
 IMPORTED: Final = (
     "ABC", "Arrow", "Awaitable", "ClassVar", "Final", "Graph", "Literal", "Node", "Region", "StateDiagram", "TypeAlias",
     "abstractmethod", "dataclass", "final", "GRAPH",
@@ -27,17 +26,9 @@ class Given(NamedTuple):
     name: str
 
 
-def stem_of(title: str) -> str:
-    """The title as a class is named, without a trailing "workflow" or "diagram"."""
-    found = words(title)
-    if len(found) > 1 and found[-1] in SUFFIXES:
-        found.pop()
-    return pascal(" ".join(found))
-
-
 def base_name(graph: Graph) -> str:
     """The name of the generated base class."""
-    return stem_of(graph.title) + "Diagram"
+    return title_name(graph.title) + "Diagram"
 
 
 def payload_of(name: str) -> str:
@@ -85,7 +76,7 @@ def generated(graph: Graph) -> Iterator[Given]:
     for name in ATTRIBUTES:
         yield Given("", f"the attribute {name}", "class", name)
     yield Given("", title, "module", base_name(graph))
-    yield Given("", title, "module", stem_of(graph.title) + "State")
+    yield Given("", title, "module", title_name(graph.title) + "State")
     for step in lower(graph).steps.values():
         yield from _of_step(step)
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from perdure.mermaid.drafts import Drafting
 from perdure.mermaid.front import read_front
-from perdure.mermaid.names import stem_of
 from perdure.mermaid.problems import DiagramError, Problems, Word
 from perdure.mermaid.rules import check
 from perdure.mermaid.statements import read_statements
-from perdure.model.diagram import Graph
+from perdure.model.diagram import Graph, title_name
 
 LONGEST = 4 << 20
 """Characters of the longest text that is looked at."""
@@ -28,9 +27,9 @@ def parse(text: str, source: str = "diagram", first: int = 1) -> Graph:
     drafting = Drafting(problems, after)
     drafting.take(read_statements(lines[front.lines :], after, problems))
     graph = Graph(front.title, drafting.root.region(), front.cycles)
-    if front.title and not stem_of(front.title).isidentifier():
+    if front.title and not title_name(front.title).isidentifier():
         problems.add(
-            first, 1, f"the title {front.title!r} becomes {stem_of(front.title)!r}, which is no name in Python"
+            first, 1, f"the title {front.title!r} becomes {title_name(front.title)!r}, which is no name in Python"
         )
     if drafting.drafts or drafting.root.arrows or not problems.found:
         check(drafting, graph, Word("", first, 1))

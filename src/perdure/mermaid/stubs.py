@@ -15,9 +15,9 @@ from libcst.metadata import MetadataWrapper, PositionProvider
 
 from perdure.mermaid.code import returned_by
 from perdure.mermaid.files import Output, Plan, bound_names
-from perdure.mermaid.names import base_name, payload_of, stem_of, written
+from perdure.mermaid.names import base_name, payload_of, written
 from perdure.mermaid.problems import DiagramError, Problem
-from perdure.model.diagram import snake
+from perdure.model.diagram import snake, title_name
 from perdure.model.machine import Machine, lower
 
 BODY: Final = "raise NotImplementedError"
@@ -145,7 +145,12 @@ def _imports(
 
 
 def _whole(plan: Plan, wanted: Sequence[Missing]) -> list[str]:
-    return ["", "", f"class {stem_of(plan.graph.title)}({base_name(plan.graph)}):", *list(_methods(wanted, "    "))[1:]]
+    return [
+        "",
+        "",
+        f"class {title_name(plan.graph.title)}({base_name(plan.graph)}):",
+        *list(_methods(wanted, "    "))[1:],
+    ]
 
 
 def _methods(missing: Sequence[Missing], indent: str) -> Iterator[str]:

@@ -18,6 +18,7 @@ Direction: TypeAlias = Literal["", "TB", "BT", "LR", "RL"]
 Side: TypeAlias = Literal["left of", "right of"]
 
 BACKOFF_MS: Final = 1000
+SUFFIXES: Final = ("workflow", "diagram")
 _RUN: Final = re.compile(r"[^\W_]+")
 
 
@@ -99,3 +100,11 @@ def snake(text: str) -> str:
 def pascal(text: str) -> str:
     """A name or label as Python writes classes: `choose left` becomes `ChooseLeft`."""
     return "".join(word[:1].upper() + word[1:] for word in words(text))
+
+
+def title_name(title: str) -> str:
+    """The title as classes and tasks are named, without a trailing "workflow" or "diagram"."""
+    found = words(title)
+    if len(found) > 1 and found[-1] in SUFFIXES:
+        found.pop()
+    return pascal(" ".join(found))

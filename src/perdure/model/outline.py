@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
+from perdure.model.diagram import Graph
 from perdure.model.execution import Execution
 from perdure.model.status import Status
 
@@ -20,7 +21,8 @@ Order: TypeAlias = Literal["parallel", "sequence"]
 @dataclass(frozen=True, slots=True)
 class Part:
     """One box: `name`, below it `note`. Its `parts` come after it, all at once or one after the other, and `last` when all
-    of them are over. `again` is the label of the way back to itself, where it is repeated."""
+    of them are over. `again` is the label of the way back to itself, where it is repeated. With a `graph` it is that state
+    diagram, in which `marks` say what was passed and how an execution stands."""
 
     name: str
     note: str = ""
@@ -30,6 +32,8 @@ class Part:
     order: Order = "parallel"
     last: Part | None = None
     again: str = ""
+    graph: Graph | None = None
+    marks: tuple[tuple[str, str], ...] = ()
 
 
 def part_of(execution: Execution[Any], parts: Sequence[Part] = ()) -> Part:
