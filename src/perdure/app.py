@@ -34,6 +34,7 @@ from perdure.storage import Storage
 from perdure.storage.opening import open_storage
 from perdure.storage.store import Store
 from perdure.styles.external import Completing
+from perdure.worker.fetching import Fetching
 from perdure.worker.records import WorkerSettings, package_version
 from perdure.worker.service import WorkerService
 from perdure.worker.worker import Worker
@@ -69,7 +70,7 @@ class Opened:
     worker: Worker | None = None
 
 
-class Perdure(Registry, Completing):
+class Perdure(Registry, Completing, Fetching):
     """An app: tasks and activities, and the store they run on.
 
     `url` names the store (`sqlite:///jobs.db`, `memory://`; default `$PERDURE_URL`, else `sqlite:///perdure.db`);
@@ -226,7 +227,7 @@ class Perdure(Registry, Completing):
         changed = {name: getattr(over, name) for name, value in given.items() if value is not None}
         return WorkerService(_ForWorker(self, changed))
 
-    def _make_worker(self, opened: Opened, changed: Mapping[str, Any]) -> Worker:
+    def _make_worker(self, opened: Opened, changed: Mapping[str, Any], kind: type[Worker] = Worker) -> Worker:
         own = dataclasses.replace(self.settings, **changed)
         parts = self.parts
         how = WorkerSettings(
@@ -234,7 +235,7 @@ class Perdure(Registry, Completing):
             lease=own.lease, poll=own.poll, drain=own.drain, retention=own.retention, version=package_version(),
             logger=self.logger, cancel_grace=parts.cancel_grace, linger=parts.linger,
         )  # fmt: skip
-        return Worker(opened.store, opened.client, Names(self), self.payloads, parts.ids, parts.clock, self.sizes, how)
+        return kind(opened.store, opened.client, Names(self), self.payloads, parts.ids, parts.clock, self.sizes, how)
 
     # -- the open app -------------------------------------------------------------------------------------------------
 

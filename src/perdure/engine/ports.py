@@ -158,6 +158,7 @@ class Host(Protocol):
     logger: logging.Logger
     cancel_grace: float
     linger: float
+    singly: bool
 
     @property
     def shutting_down(self) -> bool:

@@ -98,8 +98,15 @@ class _Way:
             else:
                 self._driver.outbox.progress = self._state_of(onward.target)
                 await chapters.turn(self._verbs, entry)
+                if self._verbs.host.singly:
+                    await self._leave()
             number, here = number + 1, onward
         return None if self._walk.end == END else Encoded(self._payloads.wrap(here.text))
+
+    async def _leave(self) -> None:
+        """One state was asked for: the next one is for whoever fetches it."""
+        self._driver.interrupt()
+        await self._driver.ready()
 
     # -- where it stands ----------------------------------------------------------------------------------------------
 
