@@ -10,14 +10,15 @@ from typing import cast
 from perdure.errors import ConfigurationError
 from perdure.extras import load
 from perdure.mermaid.draw import draw, fenced
+from perdure.mermaid.path import Trace, marks_of
 from perdure.mermaid.problems import DiagramError, Problem
 from perdure.mermaid.statechart import draw_graph
 from perdure.model.diagram import Arrow, Graph, Node, Note, Region
 from perdure.model.outline import Part, part_of
 
 __all__ = [
-    "Arrow", "DiagramError", "Graph", "Node", "Note", "Part", "Problem", "Region", "draw", "draw_graph", "fenced", "parse",
-    "part_of",
+    "Arrow", "DiagramError", "Graph", "Node", "Note", "Part", "Problem", "Region", "Trace", "draw", "draw_graph", "fenced",
+    "marks_of", "parse", "part_of",
 ]  # fmt: skip
 
 
