@@ -16,7 +16,7 @@ from perdure.model.diagram import snake
 MARKDOWN: Final = frozenset({".md", ".markdown"})
 SUFFIXES: Final = frozenset({".mermaid", ".mmd"}) | MARKDOWN
 LARGEST: Final = 16 << 20
-FENCE: Final = re.compile(r"([ \t]*)(`{3,}|~{3,})[ \t]*mermaid[ \t]*")
+FENCE: Final = re.compile(r"([ \t]*)(`{3,}|~{3,})[ \t]*mermaid([ \t][^`]*)?")
 HEADER: Final = re.compile(r"[ \t]*stateDiagram(-v2)?[ \t]*")
 
 
@@ -53,7 +53,7 @@ def _fenced(path: Path, lines: list[str]) -> Iterator[Source]:
         at += 1
         if opening is None:
             continue
-        indent, fence = opening.groups()
+        indent, fence = opening[1], opening[2]
         closing = re.compile(rf"[ \t]*{fence[0]}{{{len(fence)},}}[ \t]*")
         end = next((after for after in range(at, len(lines)) if closing.fullmatch(lines[after])), len(lines))
         block = [line.removeprefix(indent) for line in lines[at:end]]
