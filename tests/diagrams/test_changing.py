@@ -13,7 +13,9 @@ from typing import Any
 import pytest
 
 from perdure import Perdure
+from perdure.engine.compatibility import problems
 from perdure.mermaid.files import plans
+from perdure.registry import Names
 from perdure.testing import TestApp
 from tests.tasks.redeploy import redeployed
 
@@ -159,6 +161,29 @@ async def test_what_does_not_fit_is_drift(version: Any, text: str, payloads: str
         await t.advance(minutes=2)
         assert (await order.handle("o").execution()).status == "completed"
     assert seen[-1] == "gone"
+
+
+async def test_a_check_before_the_deploy_tells(version: Any) -> None:
+    app, order, _ = version(FIRST)
+    before = await at_ship(app, order, first_payload(order))
+    for text, payloads, said in (
+        (FIRST, PAYLOADS, []),
+        (EDITED, PAYLOADS, []),
+        (
+            FIRST.replace("ship", "send"),
+            PAYLOADS.replace("Ship", "Send"),
+            ["it stands at ship, which the diagram does not"],
+        ),
+        (FIRST, PAYLOADS.replace("parcel", "parcels"), ["the payload with which it stands at ship does not decode"]),
+        (FIRST.replace("pack", "wrap"), PAYLOADS.replace("Pack", "Wrap"), []),
+    ):
+        later, _, _ = version(text, payloads)
+        async with redeployed(before, later) as t:
+            client = later.client
+            row, (view,) = await client.row("o"), await client.store.read(lambda storage: storage.journal(["o"]))
+            found = problems(Names(later), later.payloads, row, view)
+            before = t
+        assert [each[: len(start)] for each, start in zip(found, said, strict=True)] == said
 
 
 async def test_a_new_first_state_is_not_given_the_old_ones_payload(version: Any) -> None:

@@ -95,8 +95,8 @@ class _Declaration:
         def outline(name: str) -> Part:
             return Part(name, graph=self._states.cls.graph if walk.end == END else None)
 
-        task = Task(function, name, options, self._owner, drive=walk.drive, returns=returns, outline=outline)
-        task.signature = Beginning(function, f"task {name}", context=False, returns=returns)
+        task = Task(function, name, options, self._owner, drive=walk, returns=returns, outline=outline)
+        task.signature = walk.beginning = Beginning(function, f"task {name}", context=False, returns=returns)
         return task
 
 

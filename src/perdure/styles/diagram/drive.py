@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 import msgspec
 
-from perdure.codec import DecodeError
+from perdure.codec import DecodeError, Payloads
 from perdure.engine import chapters, progress
 from perdure.engine.bodies import running_time
 from perdure.engine.chapters import Chapter
 from perdure.engine.children import check_depth, enter, prepared, settling, spec_of, standing
+from perdure.engine.journal import Ledger
 from perdure.engine.signature import Arguments, Signature
 from perdure.engine.styling import Encoded, children_failed
 from perdure.engine.verbs import Verbs
@@ -23,7 +24,7 @@ from perdure.errors import Abort, JournalDriftError
 from perdure.model.diagram import snake
 from perdure.model.machine import END, Step
 from perdure.model.policy import SquareBackoff
-from perdure.model.records import Child, NewExecution
+from perdure.model.records import Child, NewExecution, Row
 from perdure.model.status import SETTLED, UNSUCCESSFUL
 from perdure.styles.diagram.states import Onward, States
 
@@ -46,6 +47,10 @@ class Misfit:
         self.why = why
 
 
+class Misplaced(Exception):  # noqa: N818 - it becomes a drift, or a sentence
+    """An execution stands where the diagram has no place for it."""
+
+
 class Beginning(Signature):
     """The input of a diagram: the first state's payload, under that state's name. One of a diagram whose start has changed
     since is read all the same."""
@@ -65,14 +70,50 @@ _passed: Final = msgspec.json.Decoder(Passed)
 class Walk:
     """What drives a diagram from `start` to `end`, or a branch of it to where it is joined."""
 
+    beginning: Beginning
+
     def __init__(self, states: States, start: str, end: str = END) -> None:
         self.states, self.start, self.end = states, start, end
         self.runs: dict[str, Task[..., Any]] = {}
         self.branches: dict[tuple[str, str], Task[..., Any]] = {}
 
-    async def drive(self, verbs: Verbs, args: list[object], kwargs: dict[str, object]) -> Any:
+    async def __call__(self, verbs: Verbs, args: list[object], kwargs: dict[str, object]) -> Any:
         """Goes on at the state that was reached."""
         return await _Way(self, verbs).go([*args, *kwargs.values()][0])
+
+    def problems(self, row: Row, ledger: Ledger, payloads: Payloads) -> list[str]:
+        """What of an execution does not fit the diagram, in words."""
+        given = self.beginning.decode(payloads.unwrap(row.input))[self.beginning.names[0]]
+        try:
+            self.reached(ledger, payloads, given)
+        except Misplaced as error:
+            return [str(error)]
+        return []
+
+    def reached(self, ledger: Ledger, payloads: Payloads, given: object) -> tuple[int, Onward]:
+        """The number of the chapter that is on, and the state. Raises `Misplaced` where the diagram has no such state any
+        more, or its payload does not decode."""
+        entries = [entry for entry in ledger.memos.values() if entry.kind == "state"]
+        if not entries:
+            if isinstance(given, Misfit):
+                raise Misplaced(f"its input does not fit the state {self.start}: {given.why}")
+            return 0, Onward(self.start, self.states.codec(self.start).encode(given), given)
+        last = max(entries, key=lambda entry: entry.position)
+        passed = _passed.decode(payloads.unwrap(cast("str", last.value)))
+        text = bytes(passed.payload).decode()
+        return int(last.key.removesuffix("/")) + 1, Onward(passed.to, text, self.read(passed.to, text))
+
+    def read(self, name: str, text: str) -> object:
+        """The payload of a step. Raises `Misplaced`."""
+        if name == self.end:
+            return None
+        step = self.states.machine.steps.get(name)
+        if step is None or step.kind == "choice":
+            raise Misplaced(f"it stands at {name}, which the diagram does not have any more")
+        try:
+            return self.states.codec(name).decode(text)
+        except DecodeError as error:
+            raise Misplaced(f"the payload with which it stands at {name} does not decode: {error}") from error
 
 
 class _Way:
@@ -84,6 +125,7 @@ class _Way:
 
     async def go(self, given: object) -> Any:
         number, here = self._reached(given)
+        self._note_change(here.target)
         while here.target != self._walk.end:
             step = self._step(here)
             if number == 0 and self._driver.ledger.untouched:
@@ -111,29 +153,10 @@ class _Way:
     # -- where it stands ----------------------------------------------------------------------------------------------
 
     def _reached(self, given: object) -> tuple[int, Onward]:
-        """The number of the chapter that is on, and the state. Raises `JournalDriftError` where the diagram has no such
-        state any more, or its payload does not decode."""
-        entries = [entry for entry in self._driver.ledger.memos.values() if entry.kind == "state"]
-        if not entries:
-            if isinstance(given, Misfit):
-                raise self._drift(f"its input does not fit the state {self._walk.start}: {given.why}")
-            return 0, Onward(self._walk.start, self._states.codec(self._walk.start).encode(given), given)
-        last = max(entries, key=lambda entry: entry.position)
-        passed = _passed.decode(self._payloads.unwrap(cast("str", last.value)))
-        self._note_change(passed.to)
-        text = bytes(passed.payload).decode()
-        return int(last.key.removesuffix("/")) + 1, Onward(passed.to, text, self._read(passed.to, text))
-
-    def _read(self, name: str, text: str) -> object:
-        if name == self._walk.end:
-            return None
-        step = self._states.machine.steps.get(name)
-        if step is None or step.kind == "choice":
-            raise self._drift(f"it stands at {name}, which the diagram does not have any more")
         try:
-            return self._states.codec(name).decode(text)
-        except DecodeError as error:
-            raise self._drift(f"the payload with which it stands at {name} does not decode: {error}") from error
+            return self._walk.reached(self._driver.ledger, self._payloads, given)
+        except Misplaced as error:
+            raise self._drift(error) from error
 
     def _step(self, here: Onward) -> Step:
         return self._states.machine.steps[here.target]
@@ -147,8 +170,8 @@ class _Way:
                 self._verbs.task_name, self._driver.claim.id, name, now, begun,
             )  # fmt: skip
 
-    def _drift(self, message: str) -> JournalDriftError:
-        return JournalDriftError(f"{self._verbs.task_name} ({self._driver.claim.id}): {message}")
+    def _drift(self, error: Misplaced) -> JournalDriftError:
+        return JournalDriftError(f"{self._verbs.task_name} ({self._driver.claim.id}): {error}")
 
     def _state_of(self, name: str) -> str:
         return msgspec.json.encode({"state": name}).decode()
@@ -205,4 +228,7 @@ class _Way:
     def _joined(self, fork: Step, children: list[Child]) -> Onward:
         raws = [msgspec.Raw(self._payloads.unwrap(cast("str", child.result)).encode()) for child in children]
         text = self._states.joined(fork, raws)
-        return Onward(fork.join, text, self._read(fork.join, text))
+        try:
+            return Onward(fork.join, text, self._walk.read(fork.join, text))
+        except Misplaced as error:
+            raise self._drift(error) from error
