@@ -8,7 +8,8 @@ import sys
 import pytest
 
 from perdure import ConfigurationError
-from perdure.mermaid import Arrow, DiagramError, Note, parse
+from perdure.mermaid import Arrow, DiagramError, Note, draw_graph, parse
+from perdure.mermaid.code import code
 from perdure.model.machine import lower
 from tests.mermaid.diagrams import CHECKOUT, COUNTDOWN, FULFIL
 
@@ -230,6 +231,23 @@ def test_ten_thousand_states() -> None:
     graph = parse(f"{FRONT}[*] --> s0\n{arrows}s{count} --> [*]\n")
     assert len(graph.root.nodes) == count + 1
     assert len(problems(f"[*] --> s0\n{arrows}s{count} --> s0\n")) == 1
+
+
+def test_ten_thousand_choices_and_regions() -> None:
+    count = 2500
+    lines = ["[*] --> s0", f"s{count} --> [*]"]
+    for at in range(count):
+        lines += [
+            f"state c{at} <<choice>>",
+            f"s{at} --> c{at}",
+            f"c{at} --> p{at}: left {at}",
+            f"c{at} --> [*]: right {at}",
+        ]
+        lines += [f"state p{at} {{", f"[*] --> q{at}", f"q{at} --> [*]", "}", f"p{at} --> s{at + 1}"]
+    graph = parse(FRONT + "\n".join(lines))
+    text = code(graph, "large.mermaid", "large_payloads")
+    assert text.count("@abstractmethod") == 2 * count + 1
+    assert len(draw_graph(graph).splitlines()) > 5 * count
 
 
 def test_deep_nesting_is_refused() -> None:

@@ -236,8 +236,9 @@ def _base(graph: Graph, machine: Machine) -> Iterator[str]:
         )
         yield f'        """The outcomes of the choice {step.name}."""'
         yield f"        return {pascal(step.name)}Choice()"
+    texts = {node.name: node.texts for node in graph.nodes()}
     for step in running:
-        yield from _method(graph, machine, step)
+        yield from _method(machine, step, texts.get(step.name, ()))
 
 
 def _names(name: str, literals: Sequence[str]) -> Iterator[str]:
@@ -249,16 +250,15 @@ def _names(name: str, literals: Sequence[str]) -> Iterator[str]:
     yield "]"
 
 
-def _method(graph: Graph, machine: Machine, step: Step) -> Iterator[str]:
+def _method(machine: Machine, step: Step, texts: Sequence[str]) -> Iterator[str]:
     returned = returned_by(machine, step)
     yield from ("", "    @abstractmethod")
     yield from _signature(
         snake(step.name), f"payload: {payload_of(step.name)}, /", f"Awaitable[{returned}] | {returned}"
     )
-    node = next((node for node in graph.nodes() if node.name == step.name), None)
     doc = [f"The {step.kind} {step.name}. Then {_to(machine, step.targets[0])}."]
     doc += [f"{step.attempts} attempts."] if step.attempts > 1 else []
-    doc += [_said(text) for text in (node.texts if node is not None else ())]
+    doc += [_said(text) for text in texts]
     if len(doc) == 1:
         yield f'        """{_said(doc[0])}"""'
         return

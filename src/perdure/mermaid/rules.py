@@ -125,12 +125,11 @@ class _Names(_Rules):
         self._graph, self._title = graph, title
 
     def check(self) -> None:
+        self._labels(self.drafting.root)
         for draft in self.drafting.drafts.values():
             self._identifier(draft.word, draft.word.text)
-            if draft.kind == "choice":
-                for arrow, word in draft.scope.arrows:
-                    if arrow.source == draft.word.text and arrow.label:
-                        self._identifier(word, arrow.label)
+            for region in draft.regions:
+                self._labels(region)
         taken: dict[tuple[str, str], str] = {}
         told: set[tuple[str, str]] = set()
         for given in generated(self._graph):
@@ -140,6 +139,12 @@ class _Names(_Rules):
                 known = self.drafting.drafts.get(given.owner)
                 word = self._title if known is None else known.word
                 self.add(word, f"{given.what} and {other} become one Python name, {given.name}; rename one")
+
+    def _labels(self, scope: Scope) -> None:
+        for arrow, word in scope.arrows:
+            draft = scope.drafts.get(arrow.source or "")
+            if draft is not None and draft.kind == "choice" and arrow.label:
+                self._identifier(word, arrow.label)
 
     def _identifier(self, word: Word, text: str) -> None:
         name = snake(text)
