@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -136,6 +137,20 @@ async def test_two_processes_on_one_store(app: Perdure, clock: VirtualClock, see
         while (await handle.execution()).status == "pending":
             await asyncio.gather(app.run_one(), other.run_one())
     assert seen == [3, 2, 1, 0]
+
+
+async def test_two_programs_on_one_file(tmp_path: Path, seen: Seen) -> None:
+    url = f"sqlite:///{tmp_path / 'flows.db'}"
+    one, two = Perdure(url), Perdure(url)
+    mine = one.diagram(Checkout)
+    two.diagram(Checkout)
+    async with one.connect(), two.connect():
+        handles = await one.enqueue_many([mine.call(ChargePayload(str(at), 5)) for at in range(8)])
+        while await one.count("status:pending"):
+            await asyncio.gather(*(app.run_one(order="random") for app in (one, two, one, two)))
+        assert {(await handle.execution()).status for handle in handles} == {"completed"}
+    assert seen.count(("charge", 0)) == 8
+    assert sorted(each[1] for each in seen if each[0] == "ship") == [str(at) for at in range(8)]
 
 
 async def test_forks_are_fetched_too(app: Perdure, clock: VirtualClock, seen: Seen) -> None:

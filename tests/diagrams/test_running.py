@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 from typing import Any, ClassVar
 
 import pytest
 
-from perdure import ConfigurationError, ExecutionFailedError, GiveUp, Perdure
+from perdure import (
+    ConfigurationError,
+    ExecutionFailedError,
+    GiveUp,
+    IdempotencyConflictError,
+    InvalidInputError,
+    Perdure,
+    Registry,
+)
 from perdure.testing import TestApp, crash_everywhere
 from tests.diagrams.flows.checkout_diagram import CheckoutDiagram, PaidOutcome
 from tests.diagrams.flows.checkout_payloads import ChargePayload, NotifyPayload, ShipPayload
@@ -210,6 +219,107 @@ async def test_a_crash_at_every_state(t: TestApp) -> None:
     await t.advance(minutes=5)
     await handle.result()
     assert await states(handle) == ["charge", "ship"]
+
+
+async def test_a_store_that_fails_meanwhile(app: Perdure, seen: Seen) -> None:
+    """The step forward cannot be written at once: it is tried again, and the state does not run a second time."""
+    checkout = app.diagram(Checkout)
+    for when in ("before", "after"):
+        seen.clear()
+        async with TestApp(app) as t:
+            handle = await checkout.enqueue(ChargePayload("visa", 5))
+            t.faults.fail("commit", when, times=2)
+            await t.advance(minutes=1)
+            assert (await handle.execution()).status == "completed"
+        assert seen == [("charge", 0), ("ship", "visa")]
+
+
+async def test_progress_keeps_the_state(app: Perdure) -> None:
+    class Slow(Checkout):
+        async def charge(self, payload: ChargePayload) -> PaidOutcome:
+            self.ctx.progress(1, 2, "asking")
+            await self.ctx.sleep(60)
+            return await super().charge(payload)
+
+    checkout = app.diagram(Slow)
+    async with TestApp(app) as t:
+        handle = await checkout.enqueue(ChargePayload("visa", 5))
+        await t.advance(seconds=10)
+        progress = (await handle.execution()).progress
+        assert progress is not None
+        assert (progress.state, progress.done, progress.total, progress.text) == ("charge", 1, 2, "asking")
+        assert await app.count("state:charge status:waiting") == 1
+
+
+async def test_the_tries_of_one_call(app: Perdure, seen: Seen) -> None:
+    checkout = app.diagram(Checkout)
+    Checkout.failing = 9
+    async with TestApp(app) as t:
+        handle = await checkout.options(retries=0).enqueue(ChargePayload("visa", 5))
+        await t.advance(minutes=1)
+        assert (await handle.execution()).status == "failed"
+    assert seen == [("charge", 0)]
+
+
+async def test_a_state_that_runs_over_its_time(app: Perdure) -> None:
+    class Slow(Checkout):
+        async def charge(self, payload: ChargePayload) -> PaidOutcome:
+            await asyncio.get_running_loop().create_future()
+            raise AssertionError
+
+    checkout = app.diagram(Slow, timeout=5)
+    async with TestApp(app) as t:
+        handle = await checkout.enqueue(ChargePayload("visa", 5))
+        await t.advance(minutes=2)
+        execution = await handle.execution()
+        assert execution.status == "timed_out"
+        assert execution.attempt == 2
+
+
+async def test_cancel(app: Perdure, seen: Seen) -> None:
+    class Slow(Trip):
+        async def fly(self, payload: FlyPayload) -> SeatPayload:
+            await self.ctx.sleep(3600)
+            return await super().fly(payload)
+
+    trip = app.diagram(Slow)
+    async with TestApp(app) as t:
+        handle = await trip.enqueue(PlanPayload("Rome"))
+        await t.advance(seconds=1)
+        await handle.cancel("no trip")
+        await t.idle()
+        assert (await handle.execution()).status == "cancelled"
+        assert {child.status for child in await handle.children()} == {"cancelled", "completed"}
+
+
+async def test_a_diagram_as_a_child_and_in_a_registry(app: Perdure, seen: Seen) -> None:
+    flows = Registry(prefix="shop.")
+    checkout = flows.diagram(Checkout, aliases=["old-checkout"])
+    app.include(flows)
+
+    @app.task
+    async def order(amount: int) -> str:
+        await checkout(ChargePayload("visa", amount))
+        return "done"
+
+    async with TestApp(app):
+        assert await order.run(5) == "done"
+        assert checkout.name == "shop.Checkout"
+        await app.run(app.call("old-checkout", {"card": "amex", "amount": 1}))
+    assert seen[-1] == ("ship", "amex")
+
+
+async def test_the_same_id_twice_is_one_execution(app: Perdure, seen: Seen) -> None:
+    checkout = app.diagram(Checkout)
+    async with TestApp(app):
+        first = await checkout.options(id="c-1").enqueue(ChargePayload("visa", 5))
+        await first.result()
+        await (await checkout.options(id="c-1").enqueue(ChargePayload("visa", 5))).result()
+        with pytest.raises(IdempotencyConflictError):
+            await checkout.options(id="c-1").enqueue(ChargePayload("visa", 6))
+        with pytest.raises(InvalidInputError, match="charge"):
+            await checkout.enqueue(ShipPayload("x"))  # type: ignore[arg-type]
+    assert len(seen) == 2
 
 
 # --- what is wrong with a class
