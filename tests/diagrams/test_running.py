@@ -14,6 +14,7 @@ from perdure import (
     GiveUp,
     IdempotencyConflictError,
     InvalidInputError,
+    NotInExecutionError,
     Perdure,
     Registry,
 )
@@ -386,6 +387,26 @@ async def test_what_the_diagram_does_not_allow(app: Perdure) -> None:
             Wrong.answer = answer
             with pytest.raises(ExecutionFailedError, match=said):
                 await checkout.run(ChargePayload("visa", 5))
+
+
+async def test_contexts_of_both_kinds_of_states(app: Perdure, seen: Seen) -> None:
+    class Both(Checkout):
+        def notify(self, payload: NotifyPayload) -> None:
+            assert self.ctx is self.blocking  # type: ignore[comparison-overlap]
+            self.blocking.sleep(30)
+            seen.append(self.ctx.task_name)
+
+        async def charge(self, payload: ChargePayload) -> PaidOutcome:
+            with pytest.raises(NotInExecutionError, match=r"an async def state uses self.ctx"):
+                _ = self.blocking
+            return await super().charge(payload)
+
+    checkout = app.diagram(Both)
+    async with TestApp(app) as t:
+        handle = await checkout.enqueue(ChargePayload("visa", 500))
+        await t.advance(minutes=1)
+        await handle.result()
+    assert seen[-1] == "Checkout"
 
 
 def test_contexts_belong_to_a_state() -> None:

@@ -18,8 +18,8 @@ from perdure.mermaid.problems import Problems, Word
 
 HEADER: Final = re.compile(r"stateDiagram(-v2)?[ \t]*")
 COMMENT: Final = re.compile(r"\s*(%%(?!\{).*|%%\{\s*\w+\s*(:\s*\{.*\}\s*)?\}%%\s*|#[^;]*)")
-NOTE: Final = re.compile(r"\s*note\s+(left|right)\s+of\s+[^\s:]+\s*")
-END_NOTE: Final = re.compile(r"[ \t]*end[ \t]+note")
+NOTE: Final = re.compile(r"\s*note\s+(left|right) of\s+[^\s:]+\s*")
+END_NOTE: Final = re.compile(r"[ \t]*end note\b")
 DIRECTION: Final = re.compile(r"direction\s+(TB|BT|RL|LR)", re.IGNORECASE)
 KEPT: Final = frozenset(
     {"state", "note", "class", "classdef", "style", "scale", "click", "href", "default", "direction", "acctitle",
@@ -39,7 +39,7 @@ UNSUPPORTED: Final = (
 EXPECTED: Final = {
     "NAME": "a name", "LABEL": "a colon and a text", "STRING": "a text in quotes", "KIND": "<<choice>>, <<fork>> or <<join>>",
     "STAR": "[*]", "SIDE": "left of or right of", "BLOCK": "the lines of the note, up to end note", "IDS": "names of classes",
-    "REST": "a style", "$END": "the end of the line", "LBRACE": "{", "RBRACE": "}", "AS": "as", "STATE": "state", "_ARROW": "-->", "_STYLED": ":::",
+    "REST": "a style", "$END": "the end of the line", "LBRACE": "{", "RBRACE": "}", "_AS": "as", "_STATE": "state", "_ARROW": "-->", "_STYLED": ":::",
 }  # fmt: skip
 
 

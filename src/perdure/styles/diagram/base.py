@@ -6,7 +6,7 @@ Its members are the only names that a diagram cannot give its states (`perdure.m
 from __future__ import annotations
 
 from abc import ABC
-from typing import ClassVar, Generic, TypeVar, final
+from typing import ClassVar, Generic, TypeVar, cast, final
 
 from perdure.engine.blocking import BlockingContext
 from perdure.engine.context import Context
@@ -27,12 +27,11 @@ class StateDiagram(ABC, Generic[S]):
     @final
     @property
     def ctx(self) -> Context:
-        """The context of the execution, in an `async def` state. Raises `NotInExecutionError` where no state runs, or where
-        the method is a plain `def`: it has `blocking`."""
-        if isinstance(self._context, Context):
-            return self._context
-        hint = "a state that is a plain def uses self.blocking" if self._context is not None else "no state of it runs"
-        raise NotInExecutionError(f"{type(self).__name__}.ctx: {hint}")
+        """The context of the execution. In a state that is a plain `def` its verbs block; there `blocking` is the same,
+        typed. Raises `NotInExecutionError` where no state runs."""
+        if self._context is None:
+            raise NotInExecutionError(f"{type(self).__name__}.ctx: no state of it runs")
+        return cast("Context", self._context)
 
     @final
     @property
