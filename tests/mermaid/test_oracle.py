@@ -48,6 +48,71 @@ def test_the_corpus(mermaid: Ask) -> None:
     agree(mermaid, [*CORPUS, *(varied(text, seed) for text in CORPUS for seed in range(3))])
 
 
+NAMES = [
+    "stateful",
+    "notebook",
+    "classy",
+    "classDefs",
+    "styled",
+    "clicker",
+    "defaulted",
+    "hrefs",
+    "scaled",
+    "endpoint",
+    "hide",
+    "end",
+    "fork",
+    "join",
+    "choice",
+    "_x",
+    "TB",
+    "directional",
+    "left",
+    "right",
+    "note1",
+    "state_",
+    "Größe",
+    "日本",
+    "STATEFUL",
+    "accTitle1",
+    "width",
+    "graph",
+    "subgraph",
+    "v2",
+]
+TEXTS = (
+    "a:b", "a b: c", "# hash", "x #", "100%", "a--b", "-->", "--", "<b>hi</b>", "{x}", "}", "[*]", '"q"', "it's", "state x",
+    "note left of a", "direction", "a\\nb", "🙂", "<<choice>>", "[[fork]]", "$x$", "`x`", "http://x.y/z", "&amp", "#quot",
+    "1. one", "**b**", "stateDiagram-v2", "---", "class a b", "a<b>c", '<a x="y">', "a::b", "x; y", "%% c", "direction TB",
+    "trail:", "| block", "yes", "0x10", "*a", "&a x", "[a", "{a: b}", "x # y", "@x", "'x'",
+)  # fmt: skip
+FORMS = (
+    "{front}[*] --> a: {text}\na --> [*]", "{front}a: {text}\n[*] --> a\na --> [*]",
+    '{front}state "{text}" as a\n[*] --> a\na --> [*]', "{front}note left of a : {text}\n[*] --> a\na --> [*]",
+    "{front}[*] --> a\na --> [*]\nnote left of a\n  {text}\n  more\nend note\n# {text}\n%% {text}",
+    "{front}[*] --> a\na --> [*]\nclassDef c {text}\nclass a {text}\nstyle a {text}",
+    "---\ntitle: {text}\n---\nstateDiagram-v2\n[*] --> a\na --> [*]",
+)  # fmt: skip
+FRONT = "---\ntitle: T\n---\nstateDiagram-v2\n"
+
+
+def test_words_and_texts_that_look_like_something_else(mermaid: Ask) -> None:
+    ends = [*NAMES, "[*]"]
+    chain = "\n".join(f"{name} --> {after}" for name, after in zip(["[*]", *NAMES], ends, strict=True))
+    declared = "\n".join(f'state {name}\nstate "the {name}" as {name}\n{name}: more' for name in NAMES)
+    texts = [f"{FRONT}{chain}", f"{FRONT}{declared}\n{chain}"]
+    for form in FORMS:
+        for text in TEXTS:
+            made = form.format(front=FRONT, text=text)
+            try:
+                parse(made)
+            except DiagramError:
+                continue
+            texts.append(made)
+    assert len(texts) > 200
+    agree(mermaid, texts)
+
+
 @settings(max_examples=2, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.lists(graphs(), min_size=15, max_size=30))
 def test_what_is_drawn(mermaid: Ask, drawn: list[Graph]) -> None:

@@ -263,6 +263,7 @@ class Drafting:
             if text.startswith(":") or text.endswith(":") or "::" in text
             else "a text has no semicolon; Mermaid ends it there" if ";" in text
             else "a comment stands on a line of its own" if "%%" in text
+            else "a text has no attributes of HTML" if re.search(r"<\w+[^>]*=", text)
             else ""
         )  # fmt: skip
         if wrong:

@@ -76,7 +76,7 @@ def read_statements(lines: list[str], first: int, problems: Problems) -> Iterato
 def _header(lines: list[str], first: int, problems: Problems) -> int:
     """The index after the line that says what diagram it is."""
     for at, line in enumerate(lines):
-        if not line.strip() or COMMENT.fullmatch(line):
+        if not line.strip() or (COMMENT.fullmatch(line) and not line.lstrip().startswith("#")):
             continue
         if HEADER.fullmatch(line.lstrip(" \t")):
             return at + 1
