@@ -73,7 +73,7 @@ NAMES = [
     "state_",
     "Größe",
     "日本",
-    "STATEFUL",
+    "STATEMENT",
     "accTitle1",
     "width",
     "graph",
