@@ -76,7 +76,6 @@ NAMES = [
     "STATEMENT",
     "accTitle1",
     "width",
-    "graph",
     "subgraph",
     "v2",
 ]
