@@ -3,7 +3,7 @@
 #   make demo     the tour: crashes, resumes, waits
 #   make test     the whole gate: format, lint, types, layers, tidy, every test
 #   make check    the quick loop: the same without tests/system
-#   make bench    measurements, with a competitor beside, in an environment of its own: make bench ARGS="W2 --quick"
+#   make bench    measurements, with competitors beside, in an environment of its own: make bench ARGS="W2 --on postgres"
 #   make setup    only the virtual environment (.venv); another interpreter: make setup PYTHON=python3.12
 #   make lock     new hashed locks from requirements/*.in
 #   make clean    removes what these commands made

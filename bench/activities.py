@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from bench import counting
+from bench import counting, place
 from bench.cell import stretch
 from bench.model import Cell, Gate, Workload
 from bench.ours import app_on, steps
@@ -32,36 +32,50 @@ async def sequence(where: Path, count: int) -> dict[str, float]:
 
 async def counted(where: Path, executions: int, each: int) -> dict[str, float]:
     """What `spread` asks of SQLite for each activity."""
-    counting.install()
+    counted = counting.install(where)
     async with app_on(where) as app:
         await steps.run(0, 1)
-        counting.counts.clear()
+        counted.reset()
         handles = await app.enqueue_many([steps.call(run, each) for run in range(executions)])
         await asyncio.gather(*(handle.result() for handle in handles))
-        return {name: counting.counts[name] / (executions * each) for name in ("commits", "statements")}
+        return {name: counted.read()[name] / (executions * each) for name in ("commits", "statements")}
+
+
+def absurd(quick: bool) -> tuple[Cell, ...]:
+    """The peer that records steps and needs Postgres."""
+    runs, steps = (5, 20) if quick else (50, 200)
+    return (
+        Cell(
+            "absurd.spread", f"absurd, {runs} tasks of 10", "peer_absurd:steps_spread", {"workflows": runs, "each": 10}
+        ),
+        Cell("absurd.sequence", f"absurd, {steps} in sequence", "peer_absurd:steps_sequence", {"count": steps}),
+    )
 
 
 def workload(quick: bool) -> Workload:
     """W3."""
     executions, length = (100, 200) if quick else (500, 1_000)
     runs, steps = (3, 20) if quick else (15, 80)
+    others = place.on_postgres()
     return Workload(
         "W3",
         "activities",
         (
             Cell("spread", f"{executions} executions of 10", "activities:spread", {"executions": executions, "each": 10}),
             Cell("dbos.spread", f"dbos, {runs} workflows of 10", "peer:steps_spread", {"workflows": runs, "each": 10}),
-            Cell("bare.single", "bare SQLite, one row in each commit", "bare:single", {"count": length}),
+            Cell("bare.single", f"bare {place.database_name()}, one row in each commit", "bare:single", {"count": length}),
             Cell("sequence", f"{length} in sequence", "activities:sequence", {"count": length}),
             Cell("dbos.sequence", f"dbos, {steps} in sequence", "peer:steps_sequence", {"count": steps}),
             Cell("counted", f"{executions} executions of 10, counted", "activities:counted",
                  {"executions": executions, "each": 10}, 1),
             Cell("dbos.counted", f"dbos, {runs} workflows of 10, counted", "peer:steps_counted",
                  {"workflows": runs, "each": 10}, 1),
+            *(absurd(quick) if others else ()),
         ),
         (
             Gate("spread / dbos", lambda of: of("spread", "rate") / of("dbos.spread", "rate"), 150),
-            Gate("sequence / single commits", lambda of: of("sequence", "rate") / of("bare.single", "rate"), 0.5),
+            Gate("sequence / single commits", lambda of: of("sequence", "rate") / of("bare.single", "rate"), 0.8 if others else 0.5),
+            *([Gate("spread / absurd", lambda of: of("spread", "rate") / of("absurd.spread", "rate"), 60)] if others else []),
             Gate("sequence / dbos", lambda of: of("sequence", "rate") / of("dbos.sequence", "rate"), 10),
         ),
     )  # fmt: skip

@@ -24,17 +24,20 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from bench import place
+
 BUILD = Path(__file__).parent.parent / "build" / "bench"
 
 
 class Watch:
     """Wall and CPU time of a stretch of this process, all threads."""
 
-    wall = cpu = 0.0
+    wall = cpu = server = 0.0
 
     def rate(self, count: int) -> dict[str, float]:
-        """So many things done in it: per second, and CPU seconds per 1,000."""
-        return {"rate": count / self.wall, "cpu": self.cpu / count * 1000}
+        """So many things done in it: per second, and CPU seconds per 1,000, here and in a server."""
+        found = {"rate": count / self.wall, "cpu": self.cpu / count * 1000}
+        return {**found, "server": self.server / count * 1000} if place.on_postgres() else found
 
 
 profile: cProfile.Profile | None = None
@@ -55,7 +58,7 @@ def cpu_by_thread() -> dict[str, float]:
 @contextmanager
 def stretch() -> Generator[Watch]:
     """Times what stands inside; under `--profile` this is what is profiled."""
-    watch, before = Watch(), cpu_by_thread()
+    watch, before, server = Watch(), cpu_by_thread(), place.server_cpu()
     if profile is not None:
         profile.enable()
     wall, cpu = time.perf_counter(), time.process_time()
@@ -63,6 +66,7 @@ def stretch() -> Generator[Watch]:
         yield watch
     finally:
         watch.wall, watch.cpu = time.perf_counter() - wall, time.process_time() - cpu
+        watch.server = place.server_cpu() - server
         if profile is not None:
             profile.disable()
         for name, spent in cpu_by_thread().items():
@@ -77,11 +81,13 @@ def percentile(values: list[float], share: float) -> float:
 
 @contextmanager
 def folder() -> Generator[Path]:
-    """A fresh folder on the disk of this checkout: a temporary one may be memory, where a commit costs nothing."""
+    """A fresh folder on the disk of this checkout: a temporary one may be memory, where a commit costs nothing. On Postgres
+    it stands for two databases."""
     BUILD.mkdir(parents=True, exist_ok=True)
     found = Path(tempfile.mkdtemp(dir=BUILD))
     try:
-        yield found
+        with place.databases(found, "bench", "dbos"):
+            yield found
     finally:
         shutil.rmtree(found, ignore_errors=True)
 

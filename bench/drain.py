@@ -9,15 +9,17 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
-import sqlite3
 import sys
 import time
 from asyncio.subprocess import PIPE, Process
 from pathlib import Path
+from typing import Any
 
+from bench import place
 from bench.cell import stretch
 from bench.model import Cell, Gate, Workload
 from bench.ours import TEXT, app_on, noop
+from bench.place import on_postgres
 
 SPAN = "SELECT count(finished_at), min(started_at), max(finished_at) FROM executions"
 LATEST = 300.0
@@ -31,10 +33,12 @@ async def processes(where: Path, count: int, workers: int, concurrency: int) -> 
         started = [await start_worker("bench.worker", str(where), *given) for _ in range(workers)]
         await noop.run(TEXT)
         clear(where)
+        before = place.server_cpu()
         await app.enqueue_many([noop.call(TEXT) for _ in range(count)])
-        seconds = await finished(where / "bench.db", SPAN, count)
+        seconds = await finished(place.connect(where), SPAN, count)
         spent = sum([await stop_worker(worker) for worker in started])
-    return {"rate": count / seconds, "cpu": spent / count * 1000}
+    figures = {"rate": count / seconds, "cpu": spent / count * 1000}
+    return {**figures, "server": (place.server_cpu() - before) / count * 1000} if place.on_postgres() else figures
 
 
 async def inside(where: Path, count: int, concurrency: int) -> dict[str, float]:
@@ -49,8 +53,9 @@ async def inside(where: Path, count: int, concurrency: int) -> dict[str, float]:
 
 def clear(where: Path) -> None:
     """Removes what warmed the workers up."""
-    with sqlite3.connect(where / "bench.db") as connection:
-        connection.execute("DELETE FROM executions")
+    connection = place.connect(where)
+    connection.execute("DELETE FROM executions")
+    connection.close()
 
 
 async def start_worker(module: str, *arguments: str) -> Process:
@@ -70,9 +75,8 @@ async def stop_worker(worker: Process) -> float:
     return float(json.loads(output.splitlines()[-1])["cpu"])
 
 
-async def finished(path: Path, query: str, count: int) -> float:
+async def finished(connection: Any, query: str, count: int) -> float:
     """How long it took in seconds, once as many have ended; asked seldom, at small cost."""
-    connection = sqlite3.connect(path)
     latest = time.monotonic() + LATEST
     while time.monotonic() < latest:
         done, began, ended = connection.execute(query).fetchone()
@@ -80,12 +84,39 @@ async def finished(path: Path, query: str, count: int) -> float:
             connection.close()
             return (ended - began) / 1000
         await asyncio.sleep(0.1)
-    raise TimeoutError(f"{path.name} was not drained within {LATEST:g} s")
+    raise TimeoutError(f"it was not drained within {LATEST:g} s")
+
+
+def peers(quick: bool) -> tuple[Cell, ...]:
+    """Those that need Postgres."""
+    counts = {"absurd": 100, "pgqueuer": 2_000, "procrastinate": 200} if quick else {
+        "absurd": 1_000, "pgqueuer": 10_000, "procrastinate": 1_000,
+    }  # fmt: skip
+    return tuple(
+        Cell(f"{name}.{word}", f"{name}, {count:,} tasks, {workers} processes", f"peer_{name}:drain",
+             {"count": count, "workers": workers})
+        for name, count in counts.items()
+        for word, workers in (("one", 1), ("two", 2))
+    )  # fmt: skip
+
+
+def over(name: str, processes: str, least: float) -> Gate:
+    """Our rate over a peer's."""
+    return Gate(
+        f"{'1 process' if processes == 'one' else '2 processes'} / {name}",
+        lambda of: of(processes, "rate") / of(f"{name}.{processes}", "rate"),
+        least,
+    )
 
 
 def workload(quick: bool) -> Workload:
     """W2."""
     count, peer = (2_000, 40) if quick else (10_000, 300)
+    others = on_postgres()
+    gates = [over("dbos", each, 25 if others else 100) for each in ("one", "two")]
+    if others:
+        gates += [over("absurd", each, 25) for each in ("one", "two")]
+        gates += [over("pgqueuer", each, 2.5) for each in ("one", "two")]
     ours, theirs = {"count": count, "concurrency": CONCURRENCY}, {"count": peer}
     return Workload(
         "W2",
@@ -95,10 +126,10 @@ def workload(quick: bool) -> Workload:
             Cell("dbos.one", f"dbos, {peer} workflows, 1 process", "peer:drain", {**theirs, "workers": 1}),
             Cell("two", f"{count:,} tasks, 2 processes", "drain:processes", {**ours, "workers": 2}),
             Cell("dbos.two", f"dbos, {peer} workflows, 2 processes", "peer:drain", {**theirs, "workers": 2}),
+            *(peers(quick) if others else ()),
         ),
         (
-            Gate("1 process / dbos", lambda of: of("one", "rate") / of("dbos.one", "rate"), 100),
-            Gate("2 processes / dbos", lambda of: of("two", "rate") / of("dbos.two", "rate"), 100),
+            *gates,
             Gate("CPU of dbos / ours", lambda of: of("dbos.one", "cpu") / of("one", "cpu"), 50),
         ),
     )

@@ -13,14 +13,14 @@ from bench.ours import TEXT, app_on, noop
 
 async def resting(where: Path, seconds: float) -> dict[str, float]:
     """CPU time and statements (without BEGIN and COMMIT) of a worker in the default configuration."""
-    counting.install()
+    counted = counting.install(where)
     async with app_on(where):
         await noop.run(TEXT)
         await asyncio.sleep(2)
-        counting.counts.clear()
+        counted.reset()
         with stretch() as watch:
             await asyncio.sleep(seconds)
-        found = counting.counts["statements"]
+        found = counted.read()["statements"]
     return {"percent": watch.cpu / seconds * 100, "per_second": found / seconds}
 
 

@@ -6,6 +6,7 @@ import asyncio
 import time
 from pathlib import Path
 
+from bench import place
 from bench.cell import percentile
 from bench.drain import start_worker, stop_worker
 from bench.model import Cell, Gate, Workload
@@ -45,6 +46,11 @@ async def between(where: Path, count: int) -> dict[str, float]:
     return {"p50": percentile(there, 0.5), "p99": percentile(there, 0.99), "back": percentile(back, 0.5)}
 
 
+def absurd(count: int) -> Cell:
+    """A peer that needs Postgres."""
+    return Cell("absurd.between", "absurd, enqueue to body, another process", "peer_absurd:latency", {"count": count})
+
+
 def workload(quick: bool) -> Workload:
     """W4."""
     count, peer = (100, 10) if quick else (300, 30)
@@ -52,11 +58,17 @@ def workload(quick: bool) -> Workload:
         "W4",
         "latency of one task, all else idle",
         (
-            Cell("bare.single", "bare SQLite, one commit", "bare:paced", {"count": count, "pause": PAUSE}),
+            Cell(
+                "bare.single",
+                f"bare {place.database_name()}, one commit",
+                "bare:paced",
+                {"count": count, "pause": PAUSE},
+            ),
             Cell("inside", "enqueue to result, one process", "latency:inside", {"count": count}),
             Cell("dbos.inside", "dbos, start to result, one process", "peer:latency", {"count": peer}),
             Cell("between", "enqueue to body, another process", "latency:between", {"count": count}),
             Cell("dbos.between", "dbos, enqueue to body, another process", "peer:pickup", {"count": max(peer // 3, 3)}),
+            *([absurd(peer)] if place.on_postgres() else []),
         ),
         (
             Gate("p50 less two commits, ms", lambda of: of("inside", "p50") - 2 * of("bare.single", "p50"), most=1.0),

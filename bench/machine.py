@@ -9,6 +9,10 @@ import subprocess
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from bench import place
+
+PEERS = ("dbos", "absurd-sdk", "pgqueuer", "procrastinate")
+
 
 def describe() -> dict[str, str]:
     """Machine and versions."""
@@ -18,10 +22,16 @@ def describe() -> dict[str, str]:
         "system": f"{platform.system()} {platform.release()}",
         "load before": " ".join(f"{load:.2f}" for load in os.getloadavg()),
         "python": f"{platform.python_implementation()} {platform.python_version()}",
-        "sqlite": sqlite3.sqlite_version,
+        **_databases(),
         "perdure": f"{_version('perdure')} {_commit()}",
-        "dbos": _version("dbos"),
+        **{name: _version(name) for name in (PEERS if place.on_postgres() else PEERS[:1])},
     }
+
+
+def _databases() -> dict[str, str]:
+    if not place.on_postgres():
+        return {"sqlite": sqlite3.sqlite_version}
+    return {"postgres": place.server_version(), "psycopg": _version("psycopg")}
 
 
 def _processor() -> str:

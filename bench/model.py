@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 UNITS: dict[str, tuple[str, str]] = {
     "rate": ("per second", ",.0f"),
     "cpu": ("CPU s per 1,000", ".3f"),
+    "server": ("CPU s per 1,000, server", ".3f"),
     "ms": ("ms", ",.2f"),
     "p50": ("p50, ms", ",.2f"),
     "p99": ("p99, ms", ",.2f"),

@@ -6,7 +6,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from perdure import Context, Perdure, Registry
+from bench import place
+from perdure import Context, Joined, Perdure, Registry, Spawn
 
 registry = Registry()
 TEXT = "a small piece of text, as an argument of a task may be, some ninety bytes with what is around"
@@ -50,8 +51,19 @@ async def parent(ctx: Context, count: int) -> int:
     return sum(await ctx.map(child, range(count)))
 
 
+async def added(joined: Joined[int, None]) -> int:
+    """The finalizer of a tree."""
+    return sum(joined.all(child))
+
+
+@registry.parent_task(finalize=added)
+async def tree(count: int) -> Spawn[None]:
+    """The same, as a parent task."""
+    return Spawn(None, [child.call(number) for number in range(count)])
+
+
 def app_on(where: Path, **options: Any) -> Perdure:
-    """An app with these tasks on an SQLite file in a folder."""
-    app = Perdure(f"sqlite:///{where}/bench.db", **options)
+    """An app with these tasks in a cell's place."""
+    app = Perdure(place.url(where), **options)
     app.include(registry)
     return app

@@ -1,4 +1,4 @@
-"""dbos on SQLite, set up as its own documentation does: the defaults, and a polling interval of 0.1 s where it drains a queue.
+"""dbos on SQLite or Postgres, set up as its own documentation does: the defaults, and a polling interval of 0.1 s where it drains a queue.
 
 Cells here have the same names and figures as ours, with fewer of everything: rates are compared, not totals. Whatever takes
 a few seconds to start (its queue's thread, its recovery) is not timed.
@@ -15,7 +15,7 @@ from typing import Any
 
 from dbos import DBOS, DBOSClient
 
-from bench import counting
+from bench import counting, place
 from bench.cell import percentile, stretch
 from bench.drain import finished, start_worker, stop_worker
 
@@ -76,8 +76,8 @@ async def parent(count: int) -> int:
 
 
 def url_in(where: Path) -> str:
-    """Its database in a folder."""
-    return f"sqlite:///{where}/dbos.db"
+    """Its database in a cell's place."""
+    return place.url(where, "dbos")
 
 
 async def launch(where: Path, *, polling: float = 1.0) -> None:
@@ -128,7 +128,7 @@ async def drain(where: Path, count: int, workers: int) -> dict[str, float]:
     for _ in range(count):
         await client.enqueue_async(options("noop"), TEXT)
     started = [await start_worker("bench.peer_worker", str(where)) for _ in range(workers)]
-    seconds = await finished(where / "dbos.db", SPAN, count)
+    seconds = await finished(place.connect(where, "dbos", "dbos"), SPAN, count)
     spent = sum([await stop_worker(worker) for worker in started])
     return {"rate": count / seconds, "cpu": spent / count * 1000}
 
@@ -154,12 +154,12 @@ async def steps_sequence(where: Path, count: int) -> dict[str, float]:
 
 async def steps_counted(where: Path, workflows: int, each: int) -> dict[str, float]:
     """W3, what it asks of SQLite for each step."""
-    counting.install()
+    counted = counting.install(where)
     await launch(where)
-    counting.counts.clear()
+    counted.reset()
     handles = [await DBOS.start_workflow_async(steps, run, each) for run in range(workflows)]
     await asyncio.gather(*(handle.get_result() for handle in handles))
-    return {name: counting.counts[name] / (workflows * each) for name in ("commits", "statements")}
+    return {name: counted.read()[name] / (workflows * each) for name in ("commits", "statements")}
 
 
 async def latency(where: Path, count: int) -> dict[str, float]:
@@ -211,10 +211,10 @@ async def resumed(where: Path, count: int) -> dict[str, float]:
 
 async def idle(where: Path, seconds: float) -> dict[str, float]:
     """W10: nothing to do."""
-    counting.install()
+    counted = counting.install(where)
     await launch(where)
     await asyncio.sleep(2)
-    counting.counts.clear()
+    counted.reset()
     with stretch() as watch:
         await asyncio.sleep(seconds)
-    return {"percent": watch.cpu / seconds * 100, "per_second": counting.counts["statements"] / seconds}
+    return {"percent": watch.cpu / seconds * 100, "per_second": counted.read()["statements"] / seconds}

@@ -6,11 +6,13 @@ import asyncio
 import time
 from pathlib import Path
 
+from bench import place
 from bench.model import Cell, Gate, Workload
 from bench.ours import app_on
 from perdure import Context, Registry
 from perdure.model.records import Claimed, ClaimRequest
-from perdure.storage.sqlite import SQLiteStorage
+from perdure.storage import Storage
+from perdure.storage.opening import open_storage
 
 registry = Registry()
 passed: list[float] = []
@@ -34,17 +36,18 @@ async def long(ctx: Context, count: int) -> int:
     return total
 
 
-class Watched(SQLiteStorage):
-    """A storage that remembers when it first handed out work."""
+def watched(storage: Storage, claimed: list[float]) -> Storage:
+    """The storage, which notes when it hands out work."""
+    claim = storage.claim
 
-    claimed_at = 0.0
-
-    def claim(self, request: ClaimRequest, now: int) -> Claimed:
-        """As it does."""
-        answer = super().claim(request, now)
-        if answer.claims and not self.claimed_at:
-            self.claimed_at = time.perf_counter()
+    def noted(request: ClaimRequest, now: int) -> Claimed:
+        answer = claim(request, now)
+        if answer.claims:
+            claimed.append(time.perf_counter())
         return answer
+
+    storage.claim = noted  # type: ignore[method-assign]
+    return storage
 
 
 async def resumed(where: Path, count: int) -> dict[str, float]:
@@ -57,12 +60,12 @@ async def resumed(where: Path, count: int) -> dict[str, float]:
             await asyncio.sleep(0.05)
     async with app_on(where).connect() as app:
         await app.handle(handle.id).signal("go", "now")
-    storage = Watched(f"{where}/bench.db")
-    app = app_on(where, storage=storage)
+    claimed: list[float] = []
+    app = app_on(where, storage=watched(open_storage(place.url(where)), claimed))
     app.include(registry)
     async with app:
         assert await app.handle(handle.id).result() == sum(range(count))
-    took = passed[0] - storage.claimed_at
+    took = passed[0] - claimed[0]
     return {"ms": took * 1000, "us": took / count * 1e6}
 
 

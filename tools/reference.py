@@ -18,9 +18,11 @@ import perdure.errors
 import perdure.storage.protocol
 from perdure.cli.main import program
 from perdure.model.status import mermaid
+from perdure.prometheus import shown
+from perdure.telemetry import METRICS
 
 ROOT: Final = Path(__file__).parent.parent
-MIGRATIONS: Final = ROOT / "src" / "perdure" / "storage" / "sqlite" / "migrations"
+STORAGES: Final = ROOT / "src" / "perdure" / "storage"
 PART: Final = re.compile(r"(?<=<!-- drawn: )(?P<name>[a-z-]+) -->\n.*?(?=<!-- end -->)", re.DOTALL)
 WIDTH: Final = 90
 
@@ -43,8 +45,18 @@ def status() -> str:
 
 def schema() -> str:
     """Every migration of SQLite."""
-    parts = [f"-- {path.name}\n{path.read_text('utf-8')}" for path in sorted(MIGRATIONS.glob("*.sql"))]
-    return fenced("sql", "\n".join(parts))
+    return migrations("sqlite")
+
+
+def schema_postgres() -> str:
+    """Every migration of PostgreSQL."""
+    return migrations("postgres")
+
+
+def migrations(database: str) -> str:
+    """Every migration of a database."""
+    found = sorted((STORAGES / database / "migrations").glob("*.sql"))
+    return fenced("sql", "\n".join(f"-- {path.name}\n{path.read_text('utf-8')}" for path in found))
 
 
 def commands() -> str:
@@ -53,6 +65,15 @@ def commands() -> str:
     for context in contexts(program, "perdure", None):
         found += [f"## {context.command_path}\n", fenced("text", context.get_help())]
     return "\n".join(found)
+
+
+def metrics() -> str:
+    """Every metric, as OpenTelemetry and as Prometheus name it."""
+    rows = ["| metric | in Prometheus | kind | labels | counts |", "|---|---|---|---|---|"]
+    for metric in METRICS:
+        name, labels = shown(metric) + ("_total" if metric.kind == "counter" else ""), ", ".join(metric.labels) or "–"
+        rows.append(f"| `{metric.name}` | `{name}` | {metric.kind} | {labels} | {metric.help} |")
+    return "\n".join(rows) + "\n"
 
 
 def contexts(command: click.Command, name: str, parent: click.Context | None) -> Iterator[click.Context]:
@@ -80,8 +101,10 @@ def indented_part(docstring: str | None) -> str:
 PARTS: Final[dict[str, Callable[[], str]]] = {
     "commands": commands,
     "errors": errors,
+    "metrics": metrics,
     "rules": rules,
     "schema": schema,
+    "schema-postgres": schema_postgres,
     "status": status,
 }
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from perdure.engine.blocking import BlockingContext
     from perdure.engine.context import Context, current_context
     from perdure.engine.handle import Handle
+    from perdure.engine.logs import LogContext
     from perdure.engine.signal import Signal
     from perdure.engine.task import Activity, Call, Task
     from perdure.errors import (
@@ -76,6 +77,7 @@ __all__ = [
     "JournalDriftError",
     "LeaseLostError",
     "ListItem",
+    "LogContext",
     "LoopResult",
     "MapFailedError",
     "NotInExecutionError",
@@ -102,6 +104,7 @@ _ELSEWHERE: dict[str, str] = {
     "perdure.engine.blocking": "BlockingContext",
     "perdure.engine.context": "Context current_context",
     "perdure.engine.handle": "Handle",
+    "perdure.engine.logs": "LogContext",
     "perdure.engine.signal": "Signal",
     "perdure.engine.task": "Activity Call Task",
     "perdure.model.execution": "Execution ListItem Page",

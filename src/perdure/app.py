@@ -31,9 +31,11 @@ from perdure.model.policy import Retry, Sizes
 from perdure.registry import Names, Registry
 from perdure.settings import Settings, settings
 from perdure.storage import Storage
+from perdure.storage.observed import observed
 from perdure.storage.opening import open_storage
 from perdure.storage.store import Store
 from perdure.styles.external import Completing
+from perdure.telemetry import Telemetry
 from perdure.worker.fetching import Fetching
 from perdure.worker.records import WorkerSettings, package_version
 from perdure.worker.service import WorkerService
@@ -57,6 +59,7 @@ class Parts:
     linger: float = 1.0
     cancel_grace: float = 10.0
     migrate: bool = True
+    telemetry: tuple[Telemetry, ...] = ()
 
 
 @dataclasses.dataclass(slots=True)
@@ -76,8 +79,8 @@ class Perdure(Registry, Completing, Fetching):
     `url` names the store (`sqlite:///jobs.db`, `memory://`; default `$PERDURE_URL`, else `sqlite:///perdure.db`);
     `storage` is one that exists. Times are seconds: `lease` until a silent worker's work is taken over, `poll` between
     looks for what no hint told, `drain` for running bodies at closing, `retention` until what is closed is removed
-    (default: never). `concurrency` executions run at once, of `queues`. `codec` wraps stored bytes. Tasks log below `logger` (default: `perdure`). Each option is also
-    `$PERDURE_<NAME>` and `[tool.perdure]`. Raises `ConfigurationError` naming option and range.
+    (default: never). `concurrency` executions run at once, of `queues`. `codec` wraps stored bytes. Tasks log below `logger` (default: `perdure`). `telemetry` is who is told of it all: `True` is
+    OpenTelemetry where that is set up. Each option is also `$PERDURE_<NAME>` and `[tool.perdure]`. Raises `ConfigurationError` naming option and range.
     """
 
     def __init__(
@@ -96,7 +99,7 @@ class Perdure(Registry, Completing, Fetching):
         sizes: Sizes | None = None,
         codec: PayloadCodec | None = None,
         logger: logging.Logger | None = None,
-        telemetry: bool | None = None,
+        telemetry: bool | Telemetry | Sequence[Telemetry] | None = None,
     ) -> None:
         super().__init__()
         given = {
@@ -149,15 +152,15 @@ class Perdure(Registry, Completing, Fetching):
     async def _open(self) -> Opened:
         parts = self.parts
         storage = parts.storage or open_storage(self.settings.url, self.settings.schema)
-        store = Store(storage, parts.clock)
+        told = self.settings.told(*parts.telemetry)
+        store = Store(observed(storage, told, parts.clock), parts.clock)
         await store.open(migrate=parts.migrate)
-        client = Client(store, Names(self), parts.clock, parts.ids, self.payloads, self.sizes, self.settings.poll)
+        client = Client(store, Names(self), parts.clock, parts.ids, self.payloads, self.sizes, self.settings.poll, told)
         return Opened(store, client, asyncio.get_running_loop(), os.getpid())
 
     async def close(self, *, drain: Duration | None = None) -> None:
         """Closes in order: no new claims, `ctx.shutting_down` turns true, up to `drain` seconds for running bodies,
-        the rest is interrupted and released, then the storage is closed. Closing twice is no error.
-        A cancel cuts the waiting short, and is passed on once the app is closed."""
+        the rest is interrupted and released, then the storage is closed. Twice is no error; a cancel cuts it short."""
         self._leave_to_parent()
         opened = self._opened
         if opened is None or self._closing:
@@ -228,12 +231,12 @@ class Perdure(Registry, Completing, Fetching):
         return WorkerService(_ForWorker(self, changed))
 
     def _make_worker(self, opened: Opened, changed: Mapping[str, Any], kind: type[Worker] = Worker) -> Worker:
-        own = dataclasses.replace(self.settings, **changed)
-        parts = self.parts
+        own, parts = dataclasses.replace(self.settings, **changed), self.parts
         how = WorkerSettings(
             concurrency=own.concurrency, queues=own.queues, tasks=self.served, retries=own.retries,
             lease=own.lease, poll=own.poll, drain=own.drain, retention=own.retention, version=package_version(),
             logger=self.logger, cancel_grace=parts.cancel_grace, linger=parts.linger,
+            told=opened.client.told,
         )  # fmt: skip
         return kind(opened.store, opened.client, Names(self), self.payloads, parts.ids, parts.clock, self.sizes, how)
 

@@ -12,7 +12,11 @@ from __future__ import annotations
 
 import os
 import random
+import re
 from hashlib import blake2b
+from typing import Final
+
+STAMP: Final = re.compile("[0-9a-f]{12}").fullmatch
 
 
 def random_bytes(count: int) -> bytes:
@@ -42,7 +46,7 @@ def derived(parent: str, key: str) -> str:
     """The id of what `parent` starts under `key`: always the same, and beside the parent in time order."""
     digest = blake2b(f"{parent}\x1f{key}".encode(), digest_size=16).digest()
     head = parent[:8] + parent[9:13]
-    stamp = int(head, 16) if len(head) == 12 and _is_hex(head) else int.from_bytes(digest[10:16], "big")
+    stamp = int(head, 16) if STAMP(head) else int.from_bytes(digest[10:16], "big")
     return _layout((stamp << 12) | (digest[8] << 4 | digest[9] >> 4), int.from_bytes(digest[:8], "big") >> 2)
 
 
@@ -54,10 +58,6 @@ def derived_random(parent: str, key: str) -> random.Random:
 def seeded(seed: int | str) -> random.Random:
     """A repeatable source of randomness, for simulations and generated tests."""
     return random.Random(seed)
-
-
-def _is_hex(text: str) -> bool:
-    return all(character in "0123456789abcdef" for character in text)
 
 
 def _layout(stamp60: int, tail62: int) -> str:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import sys
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, cast
@@ -12,9 +13,13 @@ from typing import Any, Final, cast
 from perdure.clock import seconds
 from perdure.engine.options import checked_name
 from perdure.errors import ConfigurationError
+from perdure.extras import load
 from perdure.model.policy import Retry, Sizes, retry_policy
+from perdure.telemetry import Telemetry, Told
 
 DEFAULT_URL: Final = "sqlite:///perdure.db"
+OTEL: Final = frozenset({"opentelemetry.trace", "opentelemetry.metrics"})
+"""Where nobody has imported one of them, nobody has set up an SDK: what nobody uses is not loaded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +36,17 @@ class Settings:
     poll: float = 1.0
     drain: float = 30.0
     sizes: Sizes = field(default_factory=Sizes)
-    telemetry: bool = True
+    telemetry: bool | tuple[Telemetry, ...] = True
+
+    def told(self, *others: Telemetry) -> Told | None:
+        """Who hears what the engine tells, `others` besides; `None` where nobody does. `True` is OpenTelemetry, where this
+        process has set up an SDK of it."""
+        if isinstance(self.telemetry, tuple):
+            listeners = (*self.telemetry, *others)
+        else:
+            found = load("perdure.otel:configured")() if self.telemetry and OTEL & sys.modules.keys() else None
+            listeners = others if found is None else (found, *others)
+        return Told(listeners) if listeners else None
 
 
 def settings(
@@ -161,6 +176,17 @@ def _flag(where: str, value: object) -> bool:
     return found
 
 
+def _telemetry(where: str, value: object) -> bool | tuple[Telemetry, ...]:
+    given = cast("Sequence[object]", value) if isinstance(value, list | tuple) else (value,)
+    listeners = tuple(each for each in given if isinstance(each, Telemetry))
+    if given and len(listeners) == len(given):
+        return listeners
+    try:
+        return _flag(where, cast("object", value))
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{error}, a perdure.telemetry.Telemetry, or several in a list") from None
+
+
 READERS: Final[dict[str, Callable[[str, Any], Any]]] = {
     "url": _text,
     "schema": _text,
@@ -172,5 +198,5 @@ READERS: Final[dict[str, Callable[[str, Any], Any]]] = {
     "poll": _seconds(0.001, 3_600),
     "drain": _seconds(0, 86_400),
     "sizes": _sizes,
-    "telemetry": _flag,
+    "telemetry": _telemetry,
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date
 
-from perdure import Context, Perdure, Retry
+from perdure import Context, Continue, Done, Joined, Perdure, Retry, Spawn
 
 app = Perdure("sqlite:///shop.db", poll=0.05)
 no_app = object()
@@ -78,3 +78,20 @@ async def many(items: list[str]) -> int:
 @app.task
 async def typed(day: date, count: int, on: bool, name: str) -> str:
     return f"{day:%Y} {count + 1} {on} {name}"
+
+
+async def _look(ctx: Context, page: int) -> Continue | Done[str]:
+    return Done("there") if page > 2 else Continue(page + 1)
+
+
+def _total(joined: Joined[int, None]) -> float:
+    return sum(child.output for child in joined.children)
+
+
+@app.parent_task(finalize=_total)
+async def fan(count: int) -> Spawn[None]:
+    return Spawn(None, [echo.call(number) for number in range(count)])
+
+
+look = app.loop("look", _look, delay=1)
+chain = app.sequence("chain", many, echo)

@@ -60,6 +60,11 @@ def test_what_is_refused(cli: Cli) -> None:
     assert "did you mean 'decision'" in cli.app("complete", "decison", "k", "1", code=4).stderr
     assert "task nap is not external" in cli.app("complete", "nap", "k", "1", code=2).stderr
     assert "the value of external task decision" in cli.app("complete", "decision", "k", "1", code=2).stderr
+    assert (
+        "the value '{\"customer\": 1' is no JSON"
+        in cli.app("complete", "decision", "k", '{"customer": 1', code=2).stderr
+    )
+    assert completed(cli, "shipment", "brace", "{by train")["value"] == "{by train"
     assert "printable characters" in cli.app("complete", "shipment", "", "x", code=2).stderr
     assert "exclude each other" in cli.app("complete", "shipment", "k", "x", "--fail", "why", code=2).stderr
     assert "no app is named" in cli("complete", "shipment", "k", "x", code=2).stderr

@@ -51,6 +51,16 @@ def test_show_lists_the_items_of_a_list(cli: Cli, tmp_path: Any) -> None:
     assert [item["value"] for item in whole["result"]] == [{"number": 1}]
 
 
+def test_diagram_draws_the_items_of_a_list(cli: Cli, tmp_path: Any) -> None:
+    url = f"sqlite:///{tmp_path}/lists.db"
+    _make(url)
+    text = cli("diagram", "signup", "--url", url).stdout
+    assert text.startswith('flowchart TD\n    n0["@list<br/>failed in ')
+    boxes = ['["first<br/>completed"]:::completed', '["second<br/>failed"]:::failed', '["last<br/>pending"]:::pending']
+    assert all(box in text for box in boxes)
+    assert all(f"n{number} --> n{number + 1}\n" in text for number in range(4))
+
+
 def test_other_commands_know_lists(cli: Cli, tmp_path: Any) -> None:
     url = f"sqlite:///{tmp_path}/lists.db"
     _make(url)

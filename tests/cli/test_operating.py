@@ -25,6 +25,18 @@ def test_tasks_lists_what_is_declared(cli: Cli) -> None:
     assert found["echo"]["aliases"] == ["say"]
 
 
+def test_tasks_tells_styles_apart_and_says_what_they_come_to(cli: Cli) -> None:
+    found = {each["name"]: each for each in json.loads(cli.app("tasks", "--json").stdout)}
+    assert {
+        name: (found[name]["kind"], found[name]["signature"]) for name in ("look", "fan", "chain", "fan.finalize")
+    } == {
+        "look": ("loop", "(page: int) -> LoopResult[str]"),
+        "fan": ("parent", "(count: int) -> float"),
+        "chain": ("sequence", "(items: list[str]) -> object"),
+        "fan.finalize": ("task", "(joined: Joined[int, None]) -> float"),
+    }
+
+
 def test_one_task_by_name_or_alias(cli: Cli) -> None:
     assert "also say" in cli.app("tasks", "say").output
     assert "did you mean 'order'" in cli.app("tasks", "ordr", code=4).stderr

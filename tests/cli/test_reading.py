@@ -87,6 +87,17 @@ def test_show_counts_what_it_does_not_draw(cli: Cli, settled: Settled, monkeypat
     assert f"… 1 more: perdure list parent:{execution_id}" in screen
 
 
+def test_show_with_the_tree_says_what_to_do_about_what_it_waits_for(cli: Cli, reaching: Reaching) -> None:
+    execution_id = cli.enqueue("sale", "id=o-1")
+    reaching(execution_id, "status:waiting")
+    (child,) = cli.json("list", f"parent:{execution_id}")["items"]
+    reaching(child["id"], "status:waiting")
+    document = cli.json("show", execution_id)
+    assert document["why"] == "it waits for children of task decision (1 of 1 open)"
+    assert document["next"] == f"perdure show {execution_id} --tree"
+    assert cli.json("show", execution_id, "--tree")["next"] == "perdure complete decision o-1 VALUE"
+
+
 def test_show_says_what_it_waits_for_and_signal_ends_it(cli: Cli, reaching: Reaching, settled: Settled) -> None:
     execution_id = cli.enqueue("order", "customer=7")
     reaching(execution_id, "status:waiting")

@@ -142,3 +142,36 @@ def test_fork_takes_an_object_as_arguments_by_name(cli: Cli) -> None:
     assert "task echo has no parameter 'valeu'; did you mean 'value'?" in refused
     copy = cli.app("fork", execution_id, "--input", '{"value": {"x": 1}}').stdout.strip()
     assert cli.json("show", copy)["input"] == {"value": {"x": 1}}
+
+
+def test_the_beginning_of_an_id_is_enough(cli: Cli) -> None:
+    """From eight characters on, wherever an id is asked for."""
+    for id in ("order-2026-a", "order-2026-b", "other-2026", "order-20"):
+        cli.enqueue("nap", "seconds=60", "--id", id)
+    assert cli.json("show", "order-2026-a")["id"] == "order-2026-a"
+    assert cli.json("show", "other-20")["id"] == "other-2026"
+    assert cli.json("show", "order-20")["id"] == "order-20"
+    assert json.loads(cli("signal", "other-20", "go", "--json").stdout)["id"] == "other-2026"
+    assert json.loads(cli("fork", "other-20", "--json").stdout)["forked_from"] == "other-2026"
+    answer = json.loads(cli("cancel", "other-20", "--json").stdout)
+    assert answer == [{"id": "other-2026", "done": "cancelled", "error": None}]
+    assert "other-2026  retried" in cli("retry", "other-20").output
+    cli("cancel", "other-20")
+    assert "cancelled" in cli("watch", "other-20", code=1).output
+    assert "nap" in cli("diagram", "other-20").stdout
+
+
+def test_a_beginning_of_several_ids_means_none(cli: Cli) -> None:
+    for number in range(7):
+        cli.enqueue("nap", "seconds=60", "--id", f"order-2026-{number}")
+    cli.enqueue("nap", "seconds=60", "--id", "short")
+    for command in (["show"], ["cancel"], ["retry"], ["watch"], ["fork"], ["diagram"], ["signal"]):
+        value = ["go"] if command == ["signal"] else []
+        refused = cli(*command, "order-2026-", *value, code=2).stderr
+        assert "several executions have an id that begins with 'order-2026-'" in refused
+        assert "order-2026-6 (nap, pending)" in refused
+        assert "and more" in refused
+        assert "perdure list 'id:order-2026-*'" in refused
+        for unknown in ("shor", "order-2", "order-2026-x", 'order-2026-"'):
+            assert "there is no execution" in cli(*command, unknown, *value, code=4).stderr
+    assert len(cli.json("list", "id:order-2026-*")["items"]) == 7

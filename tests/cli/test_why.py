@@ -50,7 +50,11 @@ CASES: list[tuple[Execution[Any], list[WorkerInfo], str, str]] = [
     (waiting(WaitInfo("signal", "ok", SOON)), [], "it waits for signal ok until 2026-01-01 12:05:00Z", "perdure signal"),
     (
         waiting(WaitInfo("children", "mail", None), children_total=5, children_settled=2), [],
-        "it waits for children of mail (3 of 5 open)", "--tree",
+        "it waits for children of task mail (3 of 5 open)", "--tree",
+    ),
+    (
+        waiting(WaitInfo("children", "", None), children_total=5, children_settled=2), [],
+        "it waits for its children (3 of 5 open)", "--tree",
     ),
     (
         waiting(WaitInfo("finalize", "mail.finalize", None), children_total=5, children_settled=4), [],

@@ -108,7 +108,7 @@ class LastAnswerWins(Planted):
 
     def complete_external(self, items: Sequence[NewCompletion], now: int) -> list[Answered]:
         for item in items:
-            self._tables.drop(self._tables.externals, (item.task_name, item.key))
+            self._tables.drop(self._tables.externals, (item.origin, item.key))
         return super().complete_external(items, now)
 
 
@@ -177,6 +177,14 @@ class StopsAtTheFirst(Planted):
             lost = bool(answers) and answers[-1].lost
             answers += [Committed(lost=True)] if lost else super().commit([transition], now)
         return answers
+
+
+class LostChild(Planted):
+    """R3: of several executions that a transition starts the last is lost."""
+
+    def commit(self, transitions: Sequence[Transition], now: int) -> list[Committed]:
+        fewer = [replace(t, spawns=t.spawns[:-1] if len(t.spawns) > 1 else t.spawns) for t in transitions]
+        return super().commit(fewer, now)
 
 
 PLANTS: list[type[Planted]] = Planted.__subclasses__()

@@ -31,6 +31,16 @@ SAYS = {
         r"o-3 paid 1\.00 by card",
     ],
     "fan_out.py": [r"totals \{'north': 1200, 'south': 11000\}", r"prices \[300, None, 400\]"],
+    "observed.py": [
+        "parcel with a teapot",
+        "POST /orders ",
+        "  enqueue order ",
+        "    run order retried",
+        "      activity charge completed",
+        "    run order completed",
+        "        run ship completed",
+        r"orders completed: 1\.0",
+    ],
     "polling.py": [r"march\.pdf after 4 looks"],
     "signup.py": [
         "0 user completed 3",

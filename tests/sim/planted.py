@@ -17,12 +17,17 @@ from perdure.client import client as client_module
 from perdure.engine import waiting
 from perdure.engine.driver import Driver
 from perdure.engine.journal import Ledger
-from perdure.model.records import Claimed, ClaimRequest, Committed, Entry, JournalView, NewExecution, Transition
+from perdure.errors import Abort
+from perdure.model.records import Child, Claimed, ClaimRequest, Committed, Entry, JournalView, NewExecution, Transition
+from perdure.model.status import SETTLED
+from perdure.model.trees import FINALIZE, SPAWN, Plan
 from perdure.storage.memory import commits, intake, leases, maintenance
 from perdure.storage.memory.moves import End, Moves
 from perdure.storage.memory.storage import MemoryStorage
 from perdure.storage.memory.tables import Tables
 from perdure.storage.store import Store
+from perdure.styles.lists import Run
+from perdure.styles.tree.drive import Grove
 
 Planting = Callable[[], AbstractContextManager[object]]
 PLANTED: dict[str, Planting] = {}
@@ -252,6 +257,75 @@ def resumed_with_old_news() -> AbstractContextManager[object]:
         original(self, claim, JournalView())
 
     return patch.object(Driver, "resume", resume)
+
+
+@planted
+def child_lost_with_its_spawn() -> AbstractContextManager[object]:
+    """T1: of the children that stand in one transition with their `Spawn` the last is lost."""
+    original = commits._apply
+
+    def apply(tables: Tables, transition: Transition, now: int) -> Committed:
+        if any(entry.key == SPAWN for entry in transition.entries):
+            transition = msgspec.structs.replace(transition, spawns=transition.spawns[:-1])
+        return original(tables, transition, now)
+
+    return patch.object(commits, "_apply", apply)
+
+
+@planted
+def child_left_out_of_the_join() -> AbstractContextManager[object]:
+    """T1: a tree with a bound on how many run at once forgets those that had to wait."""
+    original = Grove.joined
+
+    async def joined(self: Grove, plan: Plan) -> list[Child]:
+        first = plan.count - len(plan.later)
+        return await original(self, msgspec.structs.replace(plan, count=first))
+
+    return patch.object(Grove, "joined", joined)
+
+
+@planted
+def finalizer_before_its_time() -> AbstractContextManager[object]:
+    """T2: a join returns with the first child that settles."""
+    original = Grove.joined
+
+    async def joined(self: Grove, plan: Plan) -> list[Child]:
+        met = [self.met(plan.slot(index)) for index in range(plan.count)]
+        going = [child for child in met if child is not None and child.status not in SETTLED]
+        if not going or None in met:
+            return await original(self, plan)
+        await self._settling("children", going, any_of=True)
+        met = [self.met(plan.slot(index)) for index in range(plan.count)]
+        return [child for child in met if child is not None and child.status in SETTLED]
+
+    return patch.object(Grove, "joined", joined)
+
+
+@planted
+def finalizer_again() -> AbstractContextManager[object]:
+    """T2: a tree that goes on after its finalizer completed starts another."""
+    original = Grove.met
+
+    def met(self: Grove, slot: str) -> Child | None:
+        child = original(self, slot)
+        again = slot == FINALIZE and child is not None and child.status == "completed" and child.generation == 0
+        return None if again else child
+
+    return patch.object(Grove, "met", met)
+
+
+@planted
+def aborted_list_goes_on() -> AbstractContextManager[object]:
+    """An abort of a list ends the item alone."""
+
+    async def value(self: Run, *arguments: Any) -> Any:
+        try:
+            return await original(self, *arguments)
+        except Abort as abort:
+            raise Abort(str(abort)) from abort
+
+    original = Run._value
+    return patch.object(Run, "_value", value)
 
 
 def of(names: Sequence[str]) -> list[Planting]:

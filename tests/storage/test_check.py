@@ -8,7 +8,20 @@ from typing import Any
 import msgspec
 import pytest
 
-from perdure.model.records import MEMO, Entry, Found, JournalView, Received, Released, Row, Suspended, Wait
+from perdure.model.records import (
+    MEMO,
+    Completed,
+    Entry,
+    Found,
+    JournalView,
+    Received,
+    Released,
+    Retried,
+    Row,
+    Suspended,
+    Wait,
+)
+from perdure.model.trees import FINALIZE, planned
 from perdure.storage.check import Effect, Observed, Violation, check, compare
 from perdure.storage.memory import MemoryStorage
 from perdure.testing.conformance.hand import (
@@ -24,6 +37,7 @@ from perdure.testing.conformance.hand import (
     listening,
     taken,
 )
+from perdure.testing.growing import grown
 
 replace = msgspec.structs.replace
 
@@ -241,6 +255,141 @@ def test_after_reclaim_nothing_is_left_alone(on: Hand) -> None:
     assert rules == {("R6", "running"), ("R16", "late")}
     on.storage.reclaim(later)
     assert check(on.storage, now=later) == []
+
+
+# -- trees
+
+
+def grow(hand: Hand, id: str, count: int = 3) -> None:
+    """One pass of a parent task."""
+    if hand.row(id).status != "running":
+        hand.start(id)
+    hand.storage.commit([grown(hand.row(id), hand.journal(id), count, hand.now)], hand.now)
+
+
+@pytest.fixture
+def trees() -> Hand:
+    """Trees of three children, two at once: one that completed, one that waits for its finalizer, one for two children
+    of which one was replaced, one for its third child."""
+    hand = Hand(MemoryStorage())
+    hand.beat("w1")
+    hand.add("done", "last", "half", "first")
+    for id in ("done", "last", "half"):
+        grow(hand, id)
+        hand.run(f"{id}/#0~0", DONE)
+        hand.run(f"{id}/#1~0", DONE if id == "done" else FAILED)
+        if id == "half":
+            hand.commit(id, Retried(hand.now, FAILURE))
+        grow(hand, id)
+    for id in ("done", "last"):
+        hand.run(f"{id}/#2~0", DONE)
+        grow(hand, id)
+        grow(hand, id)
+    hand.run("done/#finalize~0", Completed("1"))
+    for id in ("done", "half", "first", "first"):
+        grow(hand, id)
+    return hand
+
+
+@pytest.fixture
+def tall(trees: Hand) -> Doctored:
+    assert isinstance(trees.storage, MemoryStorage)
+    return Doctored(trees.storage)
+
+
+def test_honest_trees_have_no_violation(trees: Hand, tall: Doctored) -> None:
+    assert check(trees.storage) == check(tall) == []
+    assert trees.status("done", "last", "half", "first") == ["completed", "waiting", "waiting", "waiting"]
+    assert trees.status("half/#1~0", "half/#1~1", "last/#finalize~0") == ["failed", "pending", "pending"]
+
+
+def lose(lie: Doctored, *ids: str) -> None:
+    """Children that no table and no journal shows; counters fit."""
+    lie.rows = lambda rows: [row for row in rows if row.id not in ids]
+    lie.view = lambda _, view: replace(view, children=tuple(child for child in view.children if child.id not in ids))
+
+
+@pytest.mark.parametrize(
+    ("rule", "tree", "lost"),
+    [
+        ("T1", "first", "first/#1~0"),
+        ("T1", "done", "done/#1~0"),
+        ("T1", "done", "done/#2~0"),
+        ("T2", "last", "last/#2~0"),
+        ("R4", "half", "half/#1~0"),
+    ],
+)
+def test_a_lost_child(tall: Doctored, rule: str, tree: str, lost: str) -> None:
+    lose(tall, lost)
+    assert found(tall, rule, tree)
+
+
+def test_a_child_that_waits_for_its_turn_is_not_lost(trees: Hand) -> None:
+    plan = planned(trees.journal("first").entries)
+    assert plan is not None
+    assert trees.status("first/#2~0") == [None]
+    assert check(trees.storage) == []
+
+
+OPEN: dict[str, Any] = {"status": "pending", "due_at": START, "finished_at": None, "result": None, "closed_at": None}
+
+
+@pytest.mark.parametrize(("rule", "tree"), [("T1", "done"), ("T2", "done"), ("T2", "last")])
+def test_a_child_open_behind_its_tree(tall: Doctored, rule: str, tree: str) -> None:
+    id = f"{tree}/#0~0"
+    tall.alter(id, **OPEN)
+    tall.view = lambda _, view: replace(
+        view, children=tuple(replace(c, status="pending") if c.id == id else c for c in view.children)
+    )
+    assert found(tall, rule, tree)
+
+
+def test_a_child_that_an_operator_opened_behind_its_tree_is_well(trees: Hand) -> None:
+    trees.run("last/#finalize~0", Completed("1"))
+    grow(trees, "last")
+    assert trees.storage.retry(["last/#1~0"], trees.now) == ["pending"]
+    assert trees.status("last") == ["completed"]
+    assert check(trees.storage) == []
+
+
+def test_another_result_than_the_finalizers(tall: Doctored) -> None:
+    tall.alter("done", result="2")
+    assert found(tall, "T2", "done")
+
+
+def test_two_finalizers_that_completed(trees: Hand, tall: Doctored) -> None:
+    def twice(id: str, view: JournalView) -> JournalView:
+        again = [replace(child, id="first", generation=1) for child in view.children if child.slot == FINALIZE]
+        return replace(view, children=(*view.children, *again)) if id == "done" else view
+
+    tall.view = twice
+    assert found(tall, "T2", "done")
+    assert found(tall, "R4", "done/#finalize~0")
+
+
+def test_a_stale_child_that_goes_on(tall: Doctored) -> None:
+    tall.alter("half/#1~0", **OPEN, failure=None)
+    assert found(tall, "R4", "half/#1~0")
+
+
+def test_of_what_an_operator_forgot_nothing_is_claimed(trees: Hand) -> None:
+    trees.storage.forget(["last"], "work", trees.now)
+    assert check(trees.storage) == []
+    grow(trees, "last")
+    assert trees.status("last/#0~1", "last/#finalize~0") == ["pending", "cancelled"]
+    assert check(trees.storage) == []
+    trees.storage.forget(["last"], "spawn", trees.now)
+    assert check(trees.storage) == []
+
+
+def test_a_cancel_that_drops_the_children_of_a_spawn(trees: Hand) -> None:
+    trees.add("flagged")
+    trees.start("flagged")
+    trees.cancel("flagged")
+    trees.storage.commit([grown(trees.row("flagged"), trees.journal("flagged"), 3, trees.now)], trees.now)
+    assert trees.keys("flagged") == ["spawn"]
+    assert trees.journal("flagged").children == ()
+    assert check(trees.storage) == []
 
 
 def enqueued(id: str, **fields: Any) -> Observed:

@@ -10,8 +10,10 @@ import asyncio
 import os
 import sys
 import time
+from dataclasses import dataclass, replace
 
-from perdure import Context, Perdure, Registry, Retry, current_context
+from perdure import Abort, Context, Continue, Done, Joined, Perdure, Registry, Retry, Spawn, Task, current_context
+from perdure.styles.tree.declaring import ParentSettings
 
 registry = Registry()
 STURDY = 1_000_000
@@ -75,11 +77,94 @@ async def sleeper(ctx: Context, number: int) -> int:
     return first + second
 
 
+async def _round(ctx: Context, total: int) -> Continue | Done[int]:
+    total += await double(ctx.iteration)
+    return Done(total) if ctx.iteration == 5 else Continue(total)
+
+
+rounds = registry.loop("rounds", _round, delay=lambda iteration: 0.01 * iteration, max_crashes=STURDY)
+pipeline = registry.sequence("pipeline", leaf, leaf, chain, max_crashes=STURDY)
+answer = registry.external_task("answer", int, max_crashes=STURDY)
+
+
+@registry.task(max_crashes=STURDY)
+async def informed(key: str) -> int:
+    """What was answered from outside, twice."""
+    return await double(await answer(key))
+
+
 @registry.task(max_crashes=STURDY)
 async def asker(ctx: Context, number: int) -> int:
     """Waits for a signal and adds it."""
     value = await ctx.wait_for("number", int, timeout=600)
     return await double(number) + value
+
+
+@registry.task(max_crashes=STURDY, retries=0)
+async def broken(number: int) -> int:
+    """A child that fails for good."""
+    raise ValueError(f"{await double(number)} is broken")
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A tree: so many leaves, children that fail, and trees below; does it fail fast, and how many run at once?"""
+
+    leaves: int
+    broken: int = 0
+    below: tuple[Shape, ...] = ()
+    fast: bool = False
+    narrow: bool = False
+
+    @property
+    def value(self) -> int | None:
+        """What it comes to; `None` where it fails."""
+        below = [each.value for each in self.below]
+        if self.fast and (self.broken or None in below):
+            return None
+        return 2 * (self.leaves**2 + sum(each for each in below if each is not None))
+
+
+@registry.task(max_crashes=STURDY)
+async def total(joined: Joined[Shape, int]) -> int:
+    """The finalizer of all trees."""
+    assert joined.output == len(joined.children)
+    return await double(sum(child.output for child in joined.children if child.status == "completed"))
+
+
+def declare(fast: bool, narrow: bool) -> Task[[Shape], int]:
+    """A parent task; there is one for each policy."""
+    options = ParentSettings(
+        name=f"tree-{fast}-{narrow}", on_child_failure="cancel_siblings" if fast else "collect", max_crashes=STURDY
+    )
+    if narrow:
+        options["max_parallel"] = 2
+
+    @registry.parent_task(finalize=total, **options)
+    async def tree(shape: Shape) -> Spawn[int]:
+        children = [
+            *(trees[each.fast, each.narrow].call(each) for each in shape.below),
+            *(leaf.call(number) for number in range(shape.leaves)),
+            *(broken.call(number) for number in range(shape.broken)),
+        ]
+        return Spawn(len(children), children)
+
+    return tree
+
+
+trees = {(fast, narrow): declare(fast, narrow) for fast in (False, True) for narrow in (False, True)}
+
+
+@registry.task(max_crashes=STURDY)
+async def pair(number: int) -> int:
+    """An item of two activities that no other item of its list has."""
+    return await double(number) + await double(number + 1000)
+
+
+@registry.task(max_crashes=STURDY)
+async def picky(number: int, scope: str) -> int:
+    """An item that aborts itself, or with scope `list` the list it is in."""
+    raise Abort("enough", scope="list" if scope == "list" else "item", value=await double(number))
 
 
 @registry.task(max_crashes=3, retries=0)
@@ -93,6 +178,7 @@ def make_app(database: str, lease: float) -> Perdure:
     """The app of one process."""
     app = Perdure(f"sqlite:///{database}", lease=lease, poll=0.2, retries=Retry(20, delay=0.01), drain=5)
     app.include(registry)
+    app.list_task.settings = replace(app.list_task.settings, max_crashes=STURDY)
     return app
 
 

@@ -4,20 +4,26 @@ every invariant holds after each kill. The effect log is written by the bodies t
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import random
 import signal
 import sqlite3
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from perdure import ExecutionFailedError, Handle, Perdure
-from perdure.storage.check import check
+from perdure import Call, ExecutionFailedError, Handle, Perdure
+from perdure.engine.options import LIST
+from perdure.model.trees import FINALIZE
+from perdure.storage.check import check, read
+from perdure.testing.simulation.trees import wrong_tree
 from tests.system import chaos_program as program
 
 KILLS = 200
@@ -140,6 +146,74 @@ async def test_two_hundred_kills_lose_and_repeat_nothing(tmp_path: Path) -> None
         assert await app.count() == await app.count("status:completed")
         interrupted = sum(row.token > 1 for row in app.opened.store.storage.get(list(expected)) if row)
         assert interrupted > 20
+        assert await begun_after_record(app, tmp_path / "effects") == []
+
+
+def drawn(chance: random.Random, depth: int = 0) -> program.Shape:
+    """A random tree."""
+    below = tuple(drawn(chance, depth + 1) for _ in range(chance.choice((0, 0, 1, 2)) if depth < 2 else 0))
+    broken = chance.choice((0, 0, 0, 1))
+    return program.Shape(chance.randint(0, 4), broken, below, chance.random() < 0.5, chance.random() < 0.5)
+
+
+async def enqueue_tree(app: Perdure, shape: program.Shape) -> tuple[Handle[Any], object]:
+    return await app.enqueue(program.trees[shape.fast, shape.narrow].call(shape)), shape.value
+
+
+async def enqueue_list(app: Perdure, chance: random.Random, id: str) -> tuple[Handle[Any], object]:
+    """A list of random items, perhaps with one that aborts it; its end is that of its items."""
+    calls: list[Call[Any]] = []
+    ends: list[tuple[str, object]] = []
+    over = False
+    for number in range(chance.randint(1, 5)):
+        kind = chance.choice(("pair", "pair", "pair", "item", "list"))
+        calls.append(program.pair.call(number) if kind == "pair" else program.picky.call(number, kind))
+        end = ("completed", number * 4 + 2000) if kind == "pair" else ("failed", number * 2)
+        ends.append(("pending", None) if over else end)
+        over = over or kind == "list"
+    return await app.enqueue_list(id, calls), ends
+
+
+async def came_to(app: Perdure, handle: Handle[Any]) -> object:
+    """How a tree or a list ended: a tree's result, `None` where it failed, or how a list's items stand."""
+    execution = await handle.wait(timeout=120)
+    if execution.task_name != LIST:
+        assert execution.status in ("completed", "failed")
+        return execution.result if execution.status == "completed" else None
+    items = len(json.loads(app.opened.store.storage.get([handle.id])[0].input)["items"])  # type: ignore[union-attr]
+    return [(each.status, each.value) for each in [await app.list_item(handle.id, seq) for seq in range(items)]]
+
+
+@pytest.mark.timeout(600)
+async def test_a_hundred_kills_lose_no_child_and_no_item_and_finalize_once(tmp_path: Path) -> None:
+    """Trees and lists at random. The checker looks after each kill: children conserved, finalizers once and last."""
+    chance = random.Random(11)
+    app = program.make_app(str(tmp_path / "jobs.db"), lease=15)
+    expected: list[tuple[Handle[Any], object]] = []
+    async with app.connect():
+        with nursery(tmp_path, 15) as workers:
+            for _ in range(WORKERS):
+                workers.spawn()
+            for kill in range(100):
+                if await app.count("status:pending,running,waiting") < 30:
+                    expected += [await enqueue_tree(app, drawn(chance)) for _ in range(2)]
+                    expected.append(await enqueue_list(app, chance, f"list-{kill}"))
+                await asyncio.sleep(chance.uniform(0.01, 0.15))
+                workers.kill(chance.choice(workers.workers))
+                assert broken(app) == []
+                workers.spawn()
+            for handle, end in expected:
+                assert await came_to(app, handle) == end
+            while await app.count("status:pending,running,waiting"):  # what was below a tree that failed fast
+                await asyncio.sleep(0.05)
+        assert broken(app) == []
+        at = read(app.opened.store.storage)
+        assert wrong_tree(at) is None
+        ended = Counter(row.parent_id for row in at.rows.values() if row.slot == FINALIZE and row.status == "completed")
+        assert set(ended.values()) == {1}
+        assert all(tree.row.id in ended for tree in at.trees if tree.row.status == "completed")
+        assert sum(row.token > 1 for row in at.rows.values()) > 20
+        assert {tree.row.status for tree in at.trees} >= {"completed", "failed"}
         assert await begun_after_record(app, tmp_path / "effects") == []
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -123,3 +125,53 @@ def test_ctrl_c_ends_a_blocking_client_and_its_worker(tmp_path: Path, presses: i
     assert own_threads() == []
     with app as client:
         assert client.handle(ids[0]).result(timeout=20) == "done"
+
+
+UNCLOSED = """
+import asyncio, sys
+from perdure import Perdure
+
+app = Perdure(f"sqlite:///{sys.argv[1]}")
+
+@app.activity
+async def slow(number: int) -> int:
+    await asyncio.sleep(60)
+    return number
+
+@app.task(retries=0)
+async def plain() -> None:
+    await asyncio.sleep(60)
+
+@app.task(retries=0)
+async def recording(number: int) -> int:
+    return await slow(number)
+
+@app.task(retries=0)
+async def gathering(number: int) -> list[int]:
+    return list(await asyncio.gather(slow(number), slow(number + 1)))
+
+@app.task(retries=0)
+async def grumbling() -> None:
+    try:
+        await asyncio.sleep(60)
+    except asyncio.CancelledError:
+        raise ValueError("who cancels me?") from None
+
+async def main() -> None:
+    await app.start()
+    handles = [await app.enqueue(each) for each in (plain.call(), recording.call(1), gathering.call(2), grumbling.call())]
+    while any([await handle.status() != "running" for handle in handles]):
+        await asyncio.sleep(0.01)
+
+asyncio.run(main())
+"""
+
+
+def test_a_program_that_ends_without_closing_its_app_fails_nothing(tmp_path: Path) -> None:
+    """asyncio.run cancels every task at its end. That is no failure of the bodies: as after a crash, they run again."""
+    for number in range(4):
+        file = tmp_path / f"{number}.db"
+        subprocess.run([sys.executable, "-c", UNCLOSED, str(file)], check=True, timeout=30)
+        with Perdure(f"sqlite:///{file}") as client:
+            assert client.count("status:failed") == 0
+            assert client.count("") == 4

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
 import pytest
 
 from perdure import (
+    Abort,
     ActivityFailedError,
     BlockingContext,
     ConfigurationError,
@@ -37,6 +39,16 @@ def in_another_process(number: int, name: str = "x") -> dict[str, Any]:
 @registry.activity(run_in="process", retries=1)
 def fails_in_another_process() -> None:
     raise ValueError("over there")
+
+
+@dataclass
+class Why:
+    code: int
+
+
+@registry.activity(run_in="process")
+def aborts_in_another_process() -> Why:
+    raise Abort("over there", value=Why(3))
 
 
 @pytest.fixture
@@ -252,6 +264,19 @@ async def test_in_another_process(app: Perdure) -> None:
         found = await task.run(5)
     assert found["process"] != os.getpid()
     assert (found["number"], found["name"]) == (5, "y")
+
+
+async def test_an_abort_in_another_process_keeps_its_value(app: Perdure) -> None:
+    app.include(registry)
+
+    @app.task
+    async def task() -> None:
+        await aborts_in_another_process.aio()
+
+    async with TestApp(app):
+        failure = (await (await task.enqueue()).wait()).failure
+    assert failure is not None
+    assert (failure.kind, failure.value) == ("aborted", {"code": 3})
 
 
 # -- other workers ------------------------------------------------------------------------------------------------------

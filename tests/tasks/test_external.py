@@ -23,8 +23,11 @@ from perdure import (
     Perdure,
     Registry,
     Sizes,
+    Spawn,
     TaskNotFoundError,
 )
+from perdure.engine.compatibility import problems
+from perdure.registry import Names
 from perdure.styles.external import ExternalTask
 from perdure.testing import TestApp, crash_everywhere
 from tests.tasks.redeploy import redeployed
@@ -533,6 +536,21 @@ async def test_outside_an_execution_it_is_not_awaited(app: Perdure, approval: Ex
             await approval("k")
 
 
+async def test_a_fork_of_a_tree_waits_for_the_same_key(app: Perdure, approval: ExternalTask[Decision]) -> None:
+    @app.parent_task
+    async def ask() -> Spawn[None]:
+        return Spawn(None, [approval.call("k")])
+
+    async with TestApp(app) as t:
+        handle = await ask.enqueue()
+        await t.idle()
+        forks = [await handle.fork(), await handle.fork(from_activity="approval")]
+        await t.idle()
+        await approval.complete("k", Decision(True, "both"))
+        for each in (handle, *forks):
+            assert (await each.result()).one(approval).by == "both"
+
+
 # -- declaring --------------------------------------------------------------------------------------------------------
 
 
@@ -586,6 +604,43 @@ async def test_a_renamed_task_answers_who_waited_under_the_old_name() -> None:
         assert await new.handle(parent.id).result() == "renamed"
         assert await after.run("k") == Decision(True, "renamed")
         assert not (await after.complete("k", Decision(False))).first
+
+
+@pytest.mark.parametrize("waiting_first", [False, True])
+async def test_an_answer_under_the_old_name_is_for_who_waits_under_the_new_one(waiting_first: bool) -> None:
+    """Kept from before the rename, or given by a worker of the old version while both are there."""
+    old, new = Perdure("memory://"), Perdure("memory://")
+    before = old.external_task("approval", Decision)
+    after = new.external_task("release", Decision, aliases=["approval", "approve"], timeout=DAY)
+
+    async with TestApp(old) as t:
+        if not waiting_first:
+            await before.complete("k", Decision(True, "early"))
+    async with redeployed(t, new) as t:
+        waiting = await after.enqueue("k")
+        await t.idle()
+    async with redeployed(t, old) as t:
+        answer = await before.complete("k", Decision(False, "late"))
+        assert answer.first is waiting_first
+    async with redeployed(t, new) as t:
+        by = "late" if waiting_first else "early"
+        assert (await after.handle(waiting.id).result()).by == by
+        assert (await after.complete("k", Decision(False, "new"))).value == answer.value
+
+
+async def test_a_first_name_that_is_not_the_first_alias_is_told_before_a_deploy() -> None:
+    old, new = Perdure("memory://"), Perdure("memory://")
+    before = old.external_task("approval", Decision)
+    new.external_task("release", Decision, aliases=["approve", "approval"])
+    async with TestApp(old) as t:
+        waiting = await before.enqueue("k")
+        await t.idle()
+        row, view = t.faults.get([waiting.id])[0], t.faults.journal([waiting.id])[0]
+    assert row is not None
+    assert problems(Names(old), old.payloads, row, view) == []
+    (said,) = problems(Names(new), new.payloads, row, view)
+    assert "'approval'" in said
+    assert "first" in said
 
 
 async def test_an_answer_that_no_longer_decodes_is_drift() -> None:

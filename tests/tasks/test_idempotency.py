@@ -9,6 +9,7 @@ import pytest
 
 from perdure import ConfigurationError, Context, ExecutionFailedError, Handle, IdempotencyConflictError, Perdure, Retry
 from perdure.testing import TestApp
+from tests.tasks.redeploy import redeployed
 
 REPLAY = pytest.mark.parametrize("always_replay", [False, True])
 
@@ -320,3 +321,33 @@ async def test_reading_verbs_are_allowed_in_a_body(app: Perdure) -> None:
         before, *rest = await task.run()
     assert before in ("pending", "running", "waiting", "completed")
     assert rest == ["completed", 1, 1]
+
+
+async def test_ids_and_keys_mean_the_same_task_after_it_was_renamed() -> None:
+    old, new = Perdure("memory://"), Perdure("memory://")
+    ran: list[str] = []
+
+    @old.task
+    async def pay(cents: int) -> int:
+        ran.append("old")
+        return cents
+
+    @new.task(aliases=["pay"])
+    async def settle(cents: int) -> int:
+        ran.append("new")
+        return -cents
+
+    async with TestApp(old) as t:
+        by_id, by_key = await pay.options(id="order").enqueue(5), await pay.options(idempotency_key="k").enqueue(5)
+        await t.idle()
+    async with redeployed(t, new) as t:
+        assert await settle.options(id="order").run(5) == 5
+        again = await settle.options(idempotency_key="k").enqueue(5)
+        assert (by_id.id, again.id) == ("order", by_key.id)
+        with pytest.raises(IdempotencyConflictError, match="other input"):
+            await settle.options(idempotency_key="k").enqueue(6)
+        later = await settle.options(idempotency_key="later").enqueue(5)
+        await t.idle()
+    async with redeployed(t, old):
+        assert (await pay.options(idempotency_key="later").enqueue(5)).id == later.id
+    assert ran == ["old", "old", "new"]

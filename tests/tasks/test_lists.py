@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import repeat
 from typing import Any
 
 import pytest
@@ -20,10 +22,13 @@ from perdure import (
     GiveUp,
     IdempotencyConflictError,
     InvalidInputError,
+    Joined,
     ListItem,
+    PayloadTooLargeError,
     Perdure,
     Retry,
     Sizes,
+    Spawn,
     current_context,
 )
 from perdure.testing import TestApp, crash_everywhere
@@ -286,6 +291,76 @@ async def test_an_abort_of_the_list_ends_it_there(app: Perdure, seen: list[Any],
     assert seen == ["b", "a"]
 
 
+@pytest.mark.parametrize("queue", ["default", "other"])
+@pytest.mark.parametrize("returned", [False, True])
+async def test_the_value_of_an_abort_is_kept_by_the_type_of_the_result(queue: str, returned: bool) -> None:
+    """§4: `value=` is kept, of an item and of the list, here or as a child; what is no result stays as it is."""
+    app = Perdure("memory://", queues=("default", "other"))
+
+    @app.task(queue=queue)
+    async def typed(name: str, scope: Any) -> User | Abort:
+        abort = Abort("no", scope=scope, value=User(name))
+        if returned:
+            return abort
+        raise abort
+
+    @app.task(queue=queue)
+    async def plain() -> User:
+        raise Abort("no", value={"when": datetime(2026, 1, 1, tzinfo=UTC), "$type": "mine"})
+
+    @app.activity
+    async def act() -> User:
+        raise Abort("no", value=User("d"))
+
+    @app.task(queue=queue)
+    async def inner() -> None:
+        await act()
+
+    async with TestApp(app) as t:
+        calls = [typed.call("a", "item"), plain.call(), inner.call(), typed.call("c", "list")]
+        handle = await app.enqueue_list("l", calls)
+        await t.idle()
+        failure = (await handle.wait()).failure
+        assert failure is not None
+        assert (failure.kind, failure.value) == ("aborted", {"name": "c", "age": 0})
+        items = [await app.list_item("l", seq) for seq in range(4)]
+    mine = {"when": datetime(2026, 1, 1, tzinfo=UTC), "$type": "mine"}
+    assert [item.value for item in items] == [User("a"), mine, {"name": "d", "age": 0}, User("c")]
+    assert {item.failure.kind for item in items if item.failure} == {"aborted"}
+
+
+async def test_the_value_of_an_abort_is_kept_by_an_execution_and_by_an_activity_elsewhere(app: Perdure) -> None:
+    @app.task
+    async def alone() -> User:
+        raise Abort("no", value=User("a"))
+
+    async with TestApp(app):
+        with pytest.raises(ExecutionFailedError) as caught:
+            await alone.run()
+    assert caught.value.failure is not None
+    assert (caught.value.failure.kind, caught.value.failure.value) == ("aborted", {"name": "a", "age": 0})
+
+
+@pytest.mark.parametrize("queue", ["default", "other"])
+@pytest.mark.parametrize("scope", ["item", "list"])
+async def test_a_value_of_an_abort_that_cannot_be_stored_fails_loudly(queue: str, scope: Any) -> None:
+    app = Perdure("memory://", queues=("default", "other"))
+
+    @app.task(queue=queue)
+    async def bad() -> int:
+        raise Abort("no", scope=scope, value=User("a"))
+
+    async with TestApp(app) as t:
+        handle = await app.enqueue_list("l", [bad.call()])
+        await t.idle()
+        assert await handle.status() == "failed"
+        item = await app.list_item("l", 0)
+    assert item.status == "failed"
+    assert item.failure is not None
+    assert item.failure.kind == "error"
+    assert "the value of an Abort cannot be stored" in item.failure.message
+
+
 async def test_item_and_list_fail_in_one_transition(app: Perdure) -> None:
     """33: when the storage fails there, neither is changed."""
 
@@ -467,7 +542,8 @@ async def test_what_is_logged(app: Perdure, caplog: pytest.LogCaptureFixture) ->
             await t.advance(30)
     logged = [(record.levelname, record.getMessage()) for record in caplog.records]
     assert [level for level, _ in logged] == ["WARNING", "WARNING", "ERROR"]
-    assert "once" in logged[0][1]
+    assert logged[0][1].startswith("item 0 (flaky) of list l attempt 0 failed at test_lists.py:")
+    assert logged[0][1].endswith("(ValueError: once); retry in 5 s")
     assert logged[1][1] == "item 0 (flaky) of list l aborted: expected"
     assert "unexpected" in logged[2][1]
 
@@ -520,6 +596,35 @@ async def test_other_items_conflict(app: Perdure) -> None:
         await work.options(id="m").enqueue(1)
         with pytest.raises(IdempotencyConflictError):
             await app.enqueue_list("m", [work.call(1)])
+
+
+async def test_a_list_is_the_same_after_a_task_of_its_items_was_renamed(seen: list[Any]) -> None:
+    old, new = Perdure("memory://"), Perdure("memory://")
+
+    @old.task(name="charge")
+    async def charge(cents: int) -> int:
+        seen.append("old")
+        return cents
+
+    @new.task(aliases=["charge"])
+    async def take_money(cents: int) -> int:
+        seen.append("new")
+        return cents
+
+    @new.task
+    async def other(cents: int) -> int:
+        return cents
+
+    async with TestApp(old) as t:
+        await old.enqueue_list("l", [charge.call(1)])
+        await t.idle()
+    async with redeployed(t, new):
+        again = await new.enqueue_list("l", [take_money.call(1)])
+        assert statuses(await again.result()) == ["completed"]
+        for items in ([take_money.call(2)], [other.call(1)], {"charge": take_money.call(1)}):
+            with pytest.raises(IdempotencyConflictError):
+                await new.enqueue_list("l", items)
+    assert seen == ["old"]
 
 
 async def test_a_race_for_one_id_makes_one_list(app: Perdure, seen: list[Any]) -> None:
@@ -582,8 +687,11 @@ async def test_bad_lists_are_refused_and_nothing_is_stored() -> None:
             await app.enqueue_list("l", [call(n) for n in range(4)])
         with pytest.raises(Exception, match=r"task work has over 200 bytes"):
             await app.enqueue_list("l", [call(1, "x" * 300)])
+        endless: Any = repeat(call(1))
+        with pytest.raises(PayloadTooLargeError, match=r"more than 3 items; see Sizes\(items=...\)"):
+            await app.enqueue_list("l", endless)
         wrong: Any
-        for wrong in ([work], [1], [None], ["work"], {"": call(1)}, {1: call(1)}, {"a\n": call(1)}):
+        for wrong in (None, 5, work, [work], [1], [None], ["work"], {"": call(1)}, {1: call(1)}, {"a\n": call(1)}):
             with pytest.raises(ConfigurationError):
                 await app.enqueue_list("l", wrong)
         for options in ({"id": "x"}, {"idempotency_key": "x"}, {"priority": 1}, {"deadline": 5}, {"tags": {"a": "b"}}):
@@ -736,6 +844,37 @@ async def test_prepare_runs_once_per_list_task_and_process(app: Perdure, seen: l
     assert (3, 1) in used
 
 
+@pytest.mark.parametrize("queue", ["default", "other"])
+@pytest.mark.parametrize("again", ["retry", "enqueue"])
+async def test_prepare_runs_anew_for_a_list_that_was_cancelled(seen: list[Any], queue: str, again: str) -> None:
+    """Tried again by hand, or gone by its retention and enqueued anew: what was prepared before is not used."""
+    app = Perdure("memory://", queues=("default", "other"), retention=3600 if again == "enqueue" else None)
+
+    @app.task(queue=queue)
+    async def work(ctx: Context) -> int:
+        if len(seen) == 1:
+            await ctx.sleep(10)
+        return ctx.prepared
+
+    @work.prepare
+    async def token() -> int:
+        seen.append(1)
+        return len(seen)
+
+    async with TestApp(app) as t:
+        handle = await app.enqueue_list("l", [work.call(), work.call()])
+        await t.idle()
+        await handle.cancel()
+        await t.idle()
+        if again == "retry":
+            await handle.retry()
+        else:
+            await t.advance(days=2)
+            handle = await app.enqueue_list("l", [work.call(), work.call()])
+        await t.advance(60)
+        assert [item.value for item in await handle.result()] == [2, 2]
+
+
 async def test_a_prepare_that_fails_keeps_the_item_from_running(app: Perdure, seen: list[Any]) -> None:
     @app.task
     def work(ctx: BlockingContext) -> Any:
@@ -834,6 +973,137 @@ async def test_an_item_with_a_queue_of_its_own_runs_there(seen: list[Any], alway
     assert seen == [("l", 1, 0, "l"), ("l", 1, 1, "l")]
     assert [child.queue for child in children] == ["slow"] * 4
     assert prepared == [1]
+
+
+@REPLAYS
+@pytest.mark.parametrize("how", ["tree", "finalize", "sequence", "plain"])
+async def test_an_item_of_any_style_is_retried_by_the_policy_of_the_list(
+    app: Perdure, seen: list[Any], how: str, always_replay: bool
+) -> None:
+    """§4: any other error retries by the list's policy, also where children of the item failed."""
+
+    @app.task(retries=0)
+    async def flaky(number: int = 0) -> int:
+        seen.append(number)
+        if len(seen) < 3:
+            raise ValueError("not yet")
+        return number
+
+    async def join(joined: Joined[int, None]) -> int:
+        return await flaky(7) if how == "finalize" else joined.one(flaky)
+
+    join_task = app.task(retries=0, name="join")(join)
+
+    @app.parent_task(finalize=join_task)
+    async def tree(number: int) -> Spawn[None]:
+        return Spawn(None, [] if how == "finalize" else [flaky.call(number)])
+
+    steps = app.sequence("steps", flaky, flaky)
+    item = {"tree": tree, "finalize": tree, "sequence": steps, "plain": flaky}[how]
+    async with TestApp(app, always_replay=always_replay) as t:
+        handle = await app.enqueue_list("l", [item.call(7), flaky.call(8)])
+        begun = t.now
+        await t.advance(60)
+        items = await handle.result()
+        execution = await handle.execution()
+    assert statuses(items) == ["completed"] * 2
+    assert [item.value for item in items] == [7, 8]
+    assert execution.finished_at is not None
+    assert (execution.finished_at - begun).total_seconds() == 10
+    assert seen == [7, 7, 7, 7, 8] if how == "sequence" else [7, 7, 7, 8]
+
+
+async def test_where_the_policy_ends_the_failure_of_a_tree_is_that_of_item_and_list(
+    app: Perdure, seen: list[Any]
+) -> None:
+    @app.task(retries=0)
+    async def broken() -> None:
+        seen.append(1)
+        raise ValueError("no")
+
+    @app.parent_task
+    async def tree() -> Spawn[None]:
+        return Spawn(None, [broken.call()])
+
+    async with TestApp(app) as t:
+        handle = await app.enqueue_list("l", [tree.call(), broken.call()], retries=Retry(2, delay=1, jitter=False))
+        await t.advance(60)
+        assert await handle.status() == "failed"
+        items = [await app.list_item("l", seq) for seq in range(2)]
+        assert statuses(items) == ["failed", "pending"]
+        assert items[0].failure is not None
+        assert "broken failed: ValueError: no" in items[0].failure.message
+        await handle.retry()
+        await t.advance(60)
+    assert len(seen) == 6
+
+
+@REPLAYS
+async def test_an_item_that_is_cancelled_fails_and_so_does_its_list(
+    app: Perdure, seen: list[Any], always_replay: bool
+) -> None:
+    @app.task
+    async def inner(ctx: Context) -> int:
+        seen.append(1)
+        if len(seen) == 1:
+            await ctx.sleep(1000)
+        return 5
+
+    @app.parent_task
+    async def tree() -> Spawn[int]:
+        return Spawn(await inner(), [])
+
+    async with TestApp(app, always_replay=always_replay) as t:
+        handle = await app.enqueue_list("l", [tree.call(), inner.call()])
+        await t.idle()
+        (child,) = await handle.children()
+        await app.handle(child.id).cancel("wrong customer")
+        await t.idle()
+        assert await handle.status() == "failed"
+        items = [await app.list_item("l", seq) for seq in range(2)]
+        assert statuses(items) == ["failed", "pending"]
+        assert items[0].failure is not None
+        assert "was cancelled: wrong customer" in items[0].failure.message
+        await handle.retry()
+        await t.advance(60)
+        assert statuses(await handle.result()) == ["completed"] * 2
+
+
+async def test_an_item_that_is_ended_by_a_cancelled_child_is_not_left_pending(app: Perdure) -> None:
+    @app.task
+    async def inner(ctx: Context) -> None:
+        await ctx.sleep(1000)
+
+    @app.task
+    async def item() -> None:
+        await inner()
+
+    async with TestApp(app) as t:
+        handle = await app.enqueue_list("l", [item.call()])
+        await t.idle()
+        (child,) = await handle.children()
+        await app.handle(child.id).cancel("enough")
+        await t.idle()
+        assert await handle.status() == "cancelled"
+        assert (await app.list_item("l", 0)).status == "failed"
+
+
+async def test_a_list_that_is_cancelled_leaves_its_item_pending(app: Perdure) -> None:
+    @app.task
+    async def inner(ctx: Context) -> None:
+        await ctx.sleep(1000)
+
+    @app.parent_task
+    async def tree() -> Spawn[None]:
+        return Spawn(None, [inner.call()])
+
+    async with TestApp(app) as t:
+        handle = await app.enqueue_list("l", [tree.call()])
+        await t.idle()
+        await handle.cancel("enough")
+        await t.idle()
+        assert await handle.status() == "cancelled"
+        assert (await app.list_item("l", 0)).status == "pending"
 
 
 async def test_the_queue_of_a_list_is_that_of_its_items_too(app: Perdure) -> None:

@@ -161,6 +161,16 @@ def test_a_wrong_delay_is_refused_when_declared(app: Perdure, delay: Any) -> Non
         app.loop("poll", body, delay=delay)
 
 
+def test_an_async_def_is_no_delay(app: Perdure) -> None:
+    async def body() -> Continue | Done[None]:
+        return Continue()
+
+    async def pause(iteration: int) -> float: ...
+
+    with pytest.raises(ConfigurationError, match="loop poll delay is an async def; it must be seconds, a timedelta or"):
+        app.loop("poll", body, delay=pause)  # type: ignore[arg-type]
+
+
 def test_an_iteration_is_a_function(app: Perdure) -> None:
     @app.task
     async def task() -> None: ...
@@ -310,6 +320,71 @@ async def test_a_branch_that_is_left_behind_ends_with_its_iteration(app: Perdure
     assert seen == ["ended", "ended"]
 
 
+@pytest.mark.parametrize("always_replay", [False, True])
+async def test_a_branch_that_is_left_behind_does_nothing_in_the_next_iteration(
+    app: Perdure, seen: list[Any], always_replay: bool
+) -> None:
+    @app.activity
+    async def act(who: str) -> str:
+        seen.append(who)
+        return who
+
+    @app.task
+    async def child(who: str) -> str:
+        seen.append(who)
+        return who
+
+    async def linger(ctx: Context) -> None:
+        for verb in (lambda: act("branch"), lambda: child("branch"), lambda: ctx.sleep(1), lambda: ctx.now()):
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.Event().wait()
+            with contextlib.suppress(asyncio.CancelledError):
+                await verb()
+                seen.append("acted")
+
+    async def iterate(ctx: Context) -> Continue | Done[None]:
+        branch = asyncio.create_task(linger(ctx))
+        branches.append(branch)
+        await asyncio.sleep(0)
+        await act("body")
+        return Done(None) if ctx.iteration == 5 else Continue()
+
+    branches: list[asyncio.Task[None]] = []
+    loop = app.loop("iterate", iterate)
+    async with TestApp(app, always_replay=always_replay) as t:
+        handle = await loop.enqueue()
+        await t.advance(60)
+        assert (await handle.result()).iterations == 6
+        assert sorted(entry.key.partition(":")[0] for entry in await handle.activities()) == ["5/", "5/act"]
+        for branch in branches:
+            while not branch.done():
+                branch.cancel()
+                await asyncio.sleep(0)
+    assert seen == ["body"] * 6
+
+
+async def test_an_iteration_waits_for_its_branches_to_clean_up_before_the_next(app: Perdure, seen: list[Any]) -> None:
+    async def linger(number: int) -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            for _ in range(5):
+                await asyncio.sleep(0)
+            seen.append(f"end {number}")
+
+    async def iterate(ctx: Context) -> Continue | Done[None]:
+        seen.append(f"begin {ctx.iteration}")
+        branches.append(asyncio.create_task(linger(ctx.iteration)))
+        await asyncio.sleep(0)
+        return Done(None) if ctx.iteration == 1 else Continue()
+
+    branches: list[asyncio.Task[None]] = []
+    loop = app.loop("iterate", iterate)
+    async with TestApp(app):
+        await loop.run()
+    assert seen[:3] == ["begin 0", "end 0", "begin 1"]
+
+
 # --- `def` iterations
 
 
@@ -356,7 +431,9 @@ async def test_a_def_iteration_is_cancelled_at_its_next_verb(app: Perdure, seen:
 
 
 @pytest.mark.parametrize("always_replay", [False, True])
-async def test_attempts_count_anew_in_each_iteration(app: Perdure, seen: list[Any], always_replay: bool) -> None:
+async def test_attempts_count_anew_in_each_iteration(
+    app: Perdure, seen: list[Any], always_replay: bool, caplog: pytest.LogCaptureFixture
+) -> None:
     @app.activity
     async def flaky(ctx_attempt: int) -> int:
         if ctx_attempt < 2:
@@ -378,6 +455,7 @@ async def test_attempts_count_anew_in_each_iteration(app: Perdure, seen: list[An
     told = (None, "try 0", "try 1")
     assert seen == [(iteration, attempt, told[attempt]) for iteration in range(3) for attempt in range(3)]
     assert execution.attempt == 2
+    assert any("task iterate iteration 2 attempt 1 failed" in record.getMessage() for record in caplog.records)
 
 
 async def test_an_iteration_that_has_no_retry_left_fails_the_loop(app: Perdure, seen: list[Any]) -> None:
@@ -450,6 +528,62 @@ async def test_a_delay_may_be_a_function_of_the_iteration(app: Perdure, seen: li
         await t.advance(10)
         assert (await handle.result()).done
     assert seen == [0, 1]
+
+
+async def test_a_delay_that_raises_fails_the_iteration_before_it(app: Perdure, seen: list[Any]) -> None:
+    @app.activity
+    async def fetch(number: int) -> int:
+        seen.append("fetch")
+        return number
+
+    def pause(iteration: int) -> float:
+        seen.append(f"delay {iteration}")
+        if seen.count("delay 0") == 1:
+            raise ValueError("no idea")
+        return -1.0 if seen.count("delay 0") == 2 else 5.0
+
+    async def poll(ctx: Context) -> Continue | Done[int]:
+        seen.append((ctx.iteration, ctx.attempt, ctx.previous_failure and ctx.previous_failure.message[:17]))
+        await fetch(ctx.iteration)
+        return Done(1) if ctx.iteration == 1 else Continue()
+
+    loop = app.loop("poll", poll, delay=pause, retries=Retry(2, delay=1))
+    async with TestApp(app) as t:
+        handle = await loop.enqueue()
+        await t.advance(60)
+        assert await handle.result() == LoopResult(True, 1, 2)
+    first, second, third, last = [each for each in seen if isinstance(each, tuple)]
+    assert (first, second, third) == ((0, 0, None), (0, 1, "no idea"), (0, 2, "loop poll delay i"))
+    assert last == (1, 0, None)
+    assert seen.count("fetch") == 2
+
+
+async def test_a_delay_begins_in_the_transition_that_ends_the_iteration(app: Perdure) -> None:
+    """A worker that dies between two iterations asks no delay again, and none begins anew."""
+    asked: list[int] = []
+
+    def pause(iteration: int) -> float:
+        asked.append(iteration)
+        return 100
+
+    async def poll(ctx: Context) -> Continue | Done[float]:
+        return Done(ctx.now().timestamp()) if ctx.iteration == 1 else Continue()
+
+    loop = app.loop("poll", poll, delay=pause)
+    async with TestApp(app) as t:
+        handle = await loop.enqueue()
+        began = t.now.timestamp()
+        await t.advance(1)
+        entries = {entry.key: entry.recorded_at for entry in await handle.activities()}
+        assert len(set(entries.values())) == 1
+        assert sorted(entries) == ["1/", "1/sleep@delay#0"]
+        await t.advance(50)
+        await t.restart()
+        await t.advance(200)
+        value = (await handle.result()).value
+    assert value is not None
+    assert round(value - began) == 100
+    assert asked == [0]
 
 
 async def test_the_delay_does_not_meet_a_sleep_of_the_iteration(app: Perdure) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import pytest
@@ -81,6 +82,22 @@ def test_only_functions_can_be_declared(app: Perdure, wrong: Any) -> None:
         app.task(wrong)
     with pytest.raises(ConfigurationError, match="decorates a function"):
         app.task(name="x")(wrong)
+
+
+class Callee:
+    def __call__(self, number: int) -> int: ...
+
+
+@pytest.mark.parametrize("wrong", [functools.partial(max, 1), Callee()])
+def test_what_has_no_hints_of_its_own_is_no_function(app: Perdure, wrong: Any) -> None:
+    for declare in (
+        app.task(name="x"),
+        app.activity(name="x"),
+        functools.partial(app.loop, "x"),
+        app.parent_task(name="x"),
+    ):
+        with pytest.raises(ConfigurationError, match=r"x is .*, no function; write a `def` that calls it"):
+            declare(wrong)
 
 
 def test_a_generator_is_no_task(app: Perdure) -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable
-from typing import Annotated, Any
+from collections import Counter
+from collections.abc import Callable, Sequence
+from itertools import repeat
+from typing import Annotated, Any, cast
 
 import msgspec
 import pytest
@@ -25,8 +27,11 @@ from perdure import (
     Sizes,
     Spawn,
     Task,
+    TreeResult,
 )
+from perdure.model.records import JournalView, Row
 from perdure.testing import TestApp
+from tests.tasks.redeploy import redeployed
 
 REPLAYS = pytest.mark.parametrize("always_replay", [False, True])
 
@@ -99,6 +104,29 @@ async def test_the_first_failure_cancels_the_siblings(app: Perdure, runs: list[A
         await t.advance(hours=2)
         assert (await handle.execution()).finished_at == before
     assert runs == ["parent", ("bad", 1)]
+
+
+async def test_the_first_failure_comes_before_siblings_that_wait_for_a_slot(runs: list[Any]) -> None:
+    """However many there are: else all of them would run before the parent is told."""
+    app = Perdure("memory://", concurrency=3)
+
+    @app.task(retries=0)
+    async def child(number: int) -> None:
+        runs.append(number)
+        if len(runs) == 5:
+            raise ValueError("no")
+
+    @app.parent_task
+    async def parent() -> Spawn[None]:
+        return Spawn(None, [child.call(number) for number in range(300)])
+
+    async with app:
+        handle = await parent.enqueue()
+        assert (await handle.wait()).status == "failed"
+        ended = Counter(child.status for child in await handle.children())
+        assert ended["failed"] == 1
+        assert ended["completed"] < 100
+        assert len(runs) <= 301 - ended["cancelled"]
 
 
 async def test_all_that_failed_are_listed(app: Perdure, runs: list[Any]) -> None:
@@ -522,6 +550,10 @@ async def test_bad_spawns(runs: list[Any]) -> None:
             "2 children of task good have one key, 'k'",
         ),
         "many": (lambda: Spawn(None, [first] * 21), "too_large", "starts 21 children, at most 20"),
+        "endless": (lambda: Spawn(None, repeat(first)), "too_large", "starts more than 20 children, at most 20"),
+        "a number": (
+            lambda: Spawn(None, cast("Any", 5)), "error", "Spawn(children=...) is int; it must be an iterable of task.call"
+        ),
         "output": (lambda: Spawn(object(), [first]), "error", "the output of task parent"),
     }  # fmt: skip
 
@@ -671,3 +703,98 @@ async def test_those_that_wait_are_not_started_after_a_failure(app: Perdure, run
         await t.advance(seconds=60)
         assert (await failed(handle)).message.startswith("1 of 3 children did not complete")
     assert runs == [("bad", 0)]
+
+
+async def test_what_is_read_grows_with_the_children_not_with_their_square(app: Perdure) -> None:
+    """So many children are told of by the storage, however it is asked."""
+
+    @app.task
+    async def child(number: int) -> int:
+        return number
+
+    @app.parent_task(max_parallel=3)
+    async def parent(count: int) -> Spawn[None]:
+        return Spawn(None, [child.call(number) for number in range(count)])
+
+    async def told(count: int) -> int:
+        async with TestApp(app) as t:
+            storage, children = t.faults.storage, 0
+            journal, get = storage.journal, storage.get
+
+            def journal_counted(ids: Sequence[str]) -> list[JournalView]:
+                nonlocal children
+                views = journal(ids)
+                children += sum(len(view.children) for view in views)
+                return views
+
+            def get_counted(ids: Sequence[str]) -> list[Row | None]:
+                nonlocal children
+                children += len(ids)
+                return get(ids)
+
+            storage.journal, storage.get = journal_counted, get_counted  # type: ignore[method-assign]
+            assert len((await parent.run(count)).children) == count
+            return children
+
+    few, many = await told(30), await told(300)
+    assert many < 15 * few
+
+
+@REPLAYS
+async def test_a_deadline_counts_from_the_start_of_a_child_that_had_to_wait(app: Perdure, always_replay: bool) -> None:
+    broken = [True]
+
+    @app.task(retries=0)
+    async def first(ctx: Context) -> int:
+        await ctx.sleep(3600)
+        if broken:
+            raise ValueError("x")
+        return 1
+
+    @app.task(retries=0)
+    async def second(ctx: Context) -> int:
+        await ctx.sleep(30 if broken else 90)
+        return 2
+
+    @app.parent_task(max_parallel=1)
+    async def parent() -> Spawn[None]:
+        return Spawn(None, [first.call(), second.options(deadline=60).call()])
+
+    async with TestApp(app, always_replay=always_replay) as t:
+        handle = await parent.enqueue()
+        await t.advance(days=1)
+        assert (await failed(handle)).message.startswith("1 of 2 children did not complete: [index=0]")
+        broken.clear()
+        await handle.retry()
+        await t.advance(hours=2)
+        assert "[index=1] second timed out" in (await failed(handle)).message
+        broken.append(True)
+        await t.advance(days=1)
+        await handle.retry()
+        await t.advance(hours=2)
+        assert [child.output for child in (await handle.result()).children] == [1, 2]
+
+
+async def test_a_child_that_had_to_wait_starts_by_the_new_name_of_its_task() -> None:
+    def declare(app: Perdure, name: str, *aliases: str) -> Task[[], TreeResult[None]]:
+        @app.task(name=name, aliases=aliases)
+        async def child(ctx: Context, number: int) -> int:
+            await ctx.sleep(60)
+            return number
+
+        @app.parent_task(max_parallel=1)
+        async def parent() -> Spawn[None]:
+            return Spawn(None, [child.call(1), child.call(2)])
+
+        return parent
+
+    one, two = Perdure("memory://"), Perdure("memory://")
+    task = declare(one, "old")
+    async with TestApp(one) as before:
+        await task.options(id="one").enqueue()
+        await before.idle()
+    declare(two, "new", "old")
+    async with redeployed(before, two) as t:
+        await t.advance(minutes=5)
+        result = await two.handle("one").result()
+        assert [(child.task_name, child.output) for child in result.children] == [("old", 1), ("new", 2)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -481,6 +482,36 @@ async def test_sizes_of_children_do_not_add_up() -> None:
         assert await app.count("task:large") == 10
 
 
+@pytest.mark.parametrize("finalized", [False, True])
+async def test_what_children_come_to_together_is_bounded_all_the_same(runs: list[Any], finalized: bool) -> None:
+    """Trees within trees multiply: a root of many leaves is refused before it is stored."""
+    app = Perdure("memory://", sizes=Sizes(result=2000))
+
+    @app.task
+    async def leaf() -> str:
+        return "x" * 1500
+
+    @app.parent_task
+    async def branch() -> Spawn[None]:
+        return Spawn(None, [leaf.call() for _ in range(30)])
+
+    def count(joined: Joined[None, None]) -> int:
+        runs.append("finalize")
+        return len(joined.children)
+
+    async def root() -> Spawn[None]:
+        return Spawn(None, [branch.call() for _ in range(5)])
+
+    task: Task[[], Any] = app.parent_task(finalize=count)(root) if finalized else app.parent_task(root)
+    async with TestApp(app):
+        with pytest.raises(ExecutionFailedError, match="children of task root came to over 128000 bytes") as caught:
+            await task.run()
+        assert caught.value.failure is not None
+        assert caught.value.failure.kind == "too_large"
+        assert await app.count("task:branch status:completed") == 5
+    assert runs == []
+
+
 async def test_options_of_children(runs: list[Any]) -> None:
     app = Perdure("memory://", queues=("default", "slow"))
 
@@ -516,6 +547,8 @@ def test_declared_wrongly(app: Perdure) -> None:
 
     def untyped(joined) -> int: ...  # type: ignore[no-untyped-def]
 
+    def no_context(ctx, joined: Joined[None, int]) -> int: ...  # type: ignore[no-untyped-def]
+
     @app.task
     async def text(value: str) -> str: ...
 
@@ -526,7 +559,9 @@ def test_declared_wrongly(app: Perdure) -> None:
         (body, {"max_parallel": True}, "must be a whole number from 1"),
         (body, {"finalize": 3}, "must be a function or a task"),
         (body, {"finalize": two}, "must take one argument, Joined"),
-        (body, {"finalize": untyped}, "annotate its argument with Joined"),
+        (body, {"finalize": untyped}, "has no type for 'joined'; annotate its argument with Joined"),
+        (body, {"finalize": no_context}, "annotate it: ctx: Context"),
+        (body, {"finalize": functools.partial(two, more=1)}, "no function; write a `def` that calls it"),
         (body, {"finalize": text}, "finalize takes str; annotate its argument with Joined"),
         (body, {"unknown": 1}, "has no option 'unknown'"),
     ]

@@ -1,4 +1,4 @@
-"""The in-process client is held to the client suite, on memory and on SQLite."""
+"""The in-process client is held to the client suite, on memory, on SQLite and on PostgreSQL."""
 
 from __future__ import annotations
 
@@ -45,3 +45,19 @@ class TestBesideAWorker(OperatorConformance):
         async with app, other.connect():
             yield other
             await app.close(drain=0)
+
+
+class TestOnPostgres(InProcess):
+    """A server."""
+
+    @pytest.fixture
+    def url(self, postgres_url: str) -> str:
+        return postgres_url
+
+
+class TestBesideAWorkerOnPostgres(TestBesideAWorker):
+    """The same beside a worker of another app in the same schema."""
+
+    @pytest.fixture
+    def url(self, postgres_url: str) -> str:
+        return postgres_url

@@ -17,6 +17,7 @@ from perdure.model.policy import Retry
 from perdure.testing import StuckError, TestApp, always_replay
 from perdure.testing.driving import LOOKS
 from perdure.worker.claimer import Claimer
+from perdure.worker.gauges import Gauges
 from perdure.worker.heartbeat import Heart
 from perdure.worker.maintenance import Maintenance
 
@@ -465,5 +466,7 @@ async def test_old_work_is_pruned_during_a_long_advance():
 
 
 def test_the_looks_that_are_spread_out_exist():
-    found = {f"{owner.__name__}.{name}" for owner in (Waiters, Claimer, Heart, Maintenance) for name in vars(owner)}
+    found = {
+        f"{owner.__name__}.{name}" for owner in (Waiters, Claimer, Heart, Maintenance, Gauges) for name in vars(owner)
+    }
     assert found >= LOOKS

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from perdure import Context, Perdure
+from perdure import Context, Joined, Perdure, Spawn
 from perdure.mermaid import Part, draw, fenced, part_of
 from perdure.testing import TestApp
 
@@ -109,6 +109,38 @@ def test_what_lies_deep_is_counted() -> None:
     text = draw(chain)
     assert len(boxes(text)) == 51
     assert boxes(text)[-1] == "4,951 more below"
+
+
+async def test_steps_stand_one_after_the_other_and_a_finalizer_last() -> None:
+    """An execution is drawn in the order in which its task is declared."""
+    app = Perdure("memory://")
+
+    @app.task
+    async def inc(n: int) -> int:
+        return n + 1
+
+    def total(joined: Joined[int, None]) -> int:
+        return sum(joined.all(inc))
+
+    @app.parent_task(finalize=total)
+    async def tree(n: int) -> Spawn[None]:
+        return Spawn(None, [inc.call(n), inc.call(n)])
+
+    steps = app.sequence("steps", inc, tree, inc)
+
+    async with TestApp(app, START):
+        handle = await steps.enqueue(1)
+        await handle.result()
+        top = await handle.execution()
+        children = await handle.children()
+        inner = [part_of(each) for each in await app.handle(children[1].id).children()]
+        parts = [part_of(children[0]), part_of(children[1], inner), part_of(children[2])]
+        text = draw(part_of(top, parts))
+        assert len(await handle.children(2)) == 2
+    assert [line.strip() for line in text.splitlines() if "-->" in line] == [
+        "n0 --> n1", "n2 --> n3", "n2 --> n4", "n3 --> n5", "n4 --> n5", "n1 --> n2", "n5 --> n6",
+    ]  # fmt: skip
+    assert 'n5(["tree.finalize<br/>completed in 0 s"])' in text
 
 
 async def test_executions_as_they_stand() -> None:

@@ -8,9 +8,9 @@ from typing import Any
 import click
 
 from perdure.app import Perdure
-from perdure.cli.completing import external_names
 from perdure.cli.screen import print_json, say, styled
 from perdure.cli.shapes import failure_shape, plain
+from perdure.cli.shell_completion import external_names
 from perdure.cli.text import clock_text, json_text, safe_text, stamp
 from perdure.cli.values import json_of, typed_value
 from perdure.cli.where import Where, shared
@@ -53,9 +53,16 @@ def complete(where: Where, task: str, key: str, value: str | None, why: str | No
 
 
 def _value(task: ExternalTask[object], typed: str | None) -> object:
+    """What is typed, by the task's type; what begins like JSON, and is neither that nor what the type takes, is misspelt."""
     if typed is None or typed == "-":
         return None if typed is None else json_of(typed, "the value")
-    return typed_value(task.signature.result, typed)
+    value = typed_value(task.signature.result, typed)
+    try:
+        task.encoded(value)
+    except InvalidInputError:
+        if typed.lstrip()[:1] in ("{", "[", '"'):
+            json_of(typed, "the value")
+    return value
 
 
 def _outcome(task: ExternalTask[object], answer: Answer[object]) -> str:

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import click
 
 from perdure.app import Perdure
-from perdure.cli.completing import task_names
+from perdure.cli.below import Branch, read_tree
+from perdure.cli.naming import named
 from perdure.cli.problems import Problem
 from perdure.cli.screen import print_json
+from perdure.cli.shell_completion import task_names
 from perdure.cli.where import Where, imported_task, shared
+from perdure.engine.options import LIST
 from perdure.errors import ExecutionNotFoundError
 from perdure.mermaid import Part, Trace, draw, fenced, marks_of, part_of
+from perdure.model.execution import ListItem
 
 DEEP = 50
 
@@ -22,12 +27,14 @@ DEEP = 50
 @click.option(
     "--execution", "id", metavar="ID", help="Draw how this execution of a state diagram went, and where it stands."
 )
-@click.option("--width", type=click.IntRange(1), default=50, show_default=True, help="Boxes below one, at most.")
+@click.option(
+    "--width", type=click.IntRange(1), default=50, show_default=True, help="Children of one that are drawn, at most."
+)
 @click.option("--fenced", "in_markdown", is_flag=True, help="As a block of Markdown.")
 @shared()
 def diagram(where: Where, target: str, id: str | None, width: int, in_markdown: bool) -> None:
-    """Draw a task of the app, or an execution with its children and how they stand, as Mermaid. An execution of a state
-    diagram is drawn into that, if the app is named.
+    """Draw a task of the app, or an execution with its children and how they stand, as Mermaid; of a list its items. An
+    execution of a state diagram is drawn into that, if the app is named.
 
     \b
         perdure --app shop:app diagram order
@@ -36,7 +43,7 @@ def diagram(where: Where, target: str, id: str | None, width: int, in_markdown: 
         perdure diagram ID --fenced >> notes.md
     """
     kind, part = _found(where, target, width) if id is None else ("execution", _within(where, target, id))
-    text = draw(part, widest=width)
+    text = draw(part, widest=width + 1)  # one more says how many are left out
     if where.json:
         print_json({"kind": kind, "target": target, "mermaid": text})
     else:
@@ -90,21 +97,23 @@ def _found(where: Where, target: str, width: int) -> tuple[str, Part]:
 
 
 async def _execution(app: Perdure, id: str, width: int) -> Part:
-    """An execution and what is below it, each child read once, no more of them than are drawn one by one. One of a state
-    diagram that is declared here is drawn into that."""
-
-    async def below(id: str, depth: int) -> list[Part]:
-        children = await app.handle(id).children()
-        return [
-            part_of(
-                child, await below(child.id, depth + 1) if child.children_total and depth < DEEP and at < width else ()
-            )
-            for at, child in enumerate(children)
-        ]
-
-    execution = await app.handle(id).execution()
+    """An execution and what is below it, no more of them than are drawn one by one. One of a state diagram that is declared
+    here is drawn into that."""
+    execution = await (await named(app, id)).execution()
+    if execution.task_name == LIST:
+        return replace(part_of(execution), parts=_items(await app.client.items(execution.id)), order="sequence")
     task = app.tasks.get(execution.task_name)
     graph = None if task is None else task.outline().graph
     if graph is not None:
-        return Part(execution.task_name, graph=graph, marks=marks_of(graph, await _traces(app, id)))
-    return part_of(execution, await below(id, 0))
+        return Part(execution.task_name, graph=graph, marks=marks_of(graph, await _traces(app, execution.id)))
+    return _part(await read_tree(app, execution, width, DEEP))
+
+
+def _part(branch: Branch) -> Part:
+    more = [Part(f"{branch.more:,} more", shape="more")] if branch.more else []
+    return part_of(branch.execution, [*map(_part, branch.below), *more])
+
+
+def _items(items: Sequence[ListItem]) -> tuple[Part, ...]:
+    """The items of a list, one after the other."""
+    return tuple(Part(item.name, item.status, status=item.status) for item in items)

@@ -9,10 +9,10 @@ from typing import Any, Final
 import click
 
 from perdure.app import Perdure
-from perdure.cli.completing import queues, task_names
 from perdure.cli.problems import Problem
 from perdure.cli.screen import console, present, print_json, say, say_new_store, styled
 from perdure.cli.shapes import execution_shape
+from perdure.cli.shell_completion import queues, task_names
 from perdure.cli.text import safe_text
 from perdure.cli.values import arguments_of, check_names, duration_typed, moment_typed, tag_typed
 from perdure.cli.where import NOBODY, Where, new_store, shared

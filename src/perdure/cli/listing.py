@@ -7,9 +7,9 @@ from typing import Any, Literal
 import click
 
 from perdure.app import Perdure
-from perdure.cli.completing import query_words
 from perdure.cli.screen import present, print_json, print_table, say, status_text, styled
 from perdure.cli.shapes import execution_shape
+from perdure.cli.shell_completion import query_words
 from perdure.cli.text import plural, relative, safe_text, span, upcoming
 from perdure.cli.where import Where, shared
 from perdure.model.execution import Execution, Page

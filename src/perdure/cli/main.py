@@ -49,6 +49,7 @@ SECTIONS: Final[dict[str, dict[str, Entry]]] = {
         "workers": Entry("workers:workers", "Who works here; `workers drain ID` sends one home."),
         "check": Entry("check:check", "What in open executions would not fit this code. For deploys."),
         "migrate": Entry("migrate:migrate", "Bring the store's schema up to date, or print how."),
+        "copy": Entry("copy:copy", "Move a whole store to another URL, while executions run."),
         "prune": Entry("prune:prune", "Remove what closed long ago."),
         "doctor": Entry("doctor:doctor", "Examine the store, and say what to do."),
     },

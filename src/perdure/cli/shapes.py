@@ -66,6 +66,7 @@ def execution_shape(execution: Execution[Any]) -> dict[str, Any]:
         "priority": execution.priority,
         "idempotency_key": execution.idempotency_key,
         "version": execution.version,
+        "trace": execution.trace,
         "tags": execution.tags,
         "progress": progress and {"done": progress.done, "total": progress.total, "text": progress.text,
                                   "state": progress.state or None},

@@ -10,20 +10,19 @@ from rich.text import Text
 from rich.tree import Tree
 
 from perdure.app import Perdure
-from perdure.cli.completing import execution_ids
+from perdure.cli.below import Branch, read_tree
 from perdure.cli.items import print_items
 from perdure.cli.listing import progress_words, remark
+from perdure.cli.naming import named
 from perdure.cli.screen import console, present, print_json, print_table, say, say_wrapped, status_text, styled
 from perdure.cli.shapes import entry_shape, execution_shape, item_shape, plain
+from perdure.cli.shell_completion import execution_ids
 from perdure.cli.text import clock_text, json_text, plural, relative, safe_lines, safe_text, span
 from perdure.cli.where import Where, shared
 from perdure.cli.why import Why, why
 from perdure.engine.options import LIST
 from perdure.errors import Failure
 from perdure.model.execution import Execution, JournalEntry, ListItem, WorkerInfo
-
-Branch = tuple[Execution[Any], list["Branch"], int]
-"""An execution, those below it, and how many more there are that are not drawn."""
 
 
 class Shown(NamedTuple):
@@ -36,6 +35,8 @@ class Shown(NamedTuple):
     items: list[ListItem] | None
 
 
+TRACE: Final = 32
+"""Characters of a trace's id, by which a backend finds it."""
 DEEP: Final = 20
 WIDE: Final = 200
 LONG: Final = 4_000
@@ -52,14 +53,19 @@ def show(where: Where, id: str, tree: bool, journal: bool, limit: int, traceback
     """Show execution ID and say why it is not moving."""
 
     async def read(app: Perdure) -> Shown:
-        handle = app.handle(id)
+        handle = await named(app, id)
         found = await handle.execution()
         entries = await handle.activities() if journal else []
-        items = await app.client.items(id) if found.task_name == LIST else None
-        return Shown(found, await app.workers(), entries, await _branch(app, found) if tree else None, items)
+        items = await app.client.items(found.id) if found.task_name == LIST else None
+        branch = await read_tree(app, found, WIDE, DEEP) if tree else None
+        return Shown(found, await app.workers(), entries, branch, items)
 
     found, workers, entries, branch, items = where.read(read)
     reason = why(found, workers, present(), where.worker)
+    if branch is not None and reason.following.endswith(" --tree"):
+        below = _standing(branch)
+        instead = why(below, workers, present(), where.worker).following if below is not found else ""
+        reason = Why(reason.sentence, instead or f"perdure show {below.id}")
     if where.json:
         _print_document(found, reason, entries if journal else None, branch, items)
         return
@@ -77,12 +83,9 @@ def show(where: Where, id: str, tree: bool, journal: bool, limit: int, traceback
         console().print(_drawn(branch))
 
 
-async def _branch(app: Perdure, execution: Execution[Any], depth: int = 0) -> Branch:
-    if not execution.children_total or depth >= DEEP:
-        return execution, [], execution.children_total
-    children = await app.handle(execution.id).children()
-    below = [await _branch(app, child, depth + 1) for child in children[:WIDE]]
-    return execution, below, len(children) - len(below)
+def _standing(branch: Branch) -> Execution[Any]:
+    """The first open execution of a tree that waits for none that is drawn below it."""
+    return next((_standing(child) for child in branch.below if not child.execution.settled), branch.execution)
 
 
 def _print_document(
@@ -100,11 +103,11 @@ def _print_document(
 
 
 def _tree_shape(branch: Branch) -> dict[str, Any]:
-    execution, children, more = branch
+    execution = branch.execution
     return {
         "id": execution.id, "task_name": execution.task_name, "status": execution.status,
-        "seconds": _took(execution), "children": [_tree_shape(child) for child in children],
-    } | ({"more": more} if more else {})  # fmt: skip
+        "seconds": _took(execution), "children": [_tree_shape(child) for child in branch.below],
+    } | ({"more": branch.more} if branch.more else {})  # fmt: skip
 
 
 # --- for people
@@ -139,6 +142,7 @@ def _facts(found: Execution[Any]) -> list[tuple[str, str]]:
         "queue": "" if usual else f"{found.queue}, priority {found.priority}",
         "key": found.idempotency_key or "",
         "version": found.version or "",
+        "trace": (found.trace or "").removeprefix("00-")[:TRACE],
         "tags": " ".join(f"{key}={value}" for key, value in found.tags.items()),
         "parent": found.parent or "",
         "deadline": clock_text(found.deadline_at) if found.deadline_at else "",
@@ -228,14 +232,13 @@ def _outcome(entry: JournalEntry) -> Text:
 
 def _drawn(branch: Branch) -> Tree:
     """The tree of executions."""
-    top = Tree(_label(branch[0], whole=True))
+    top = Tree(_label(branch.execution, whole=True))
 
     def grow(tree: Tree, branch: Branch) -> None:
-        _, children, more = branch
-        for child in children:
-            grow(tree.add(_label(child[0])), child)
-        if more:
-            tree.add(styled(f"… {more} more: perdure list parent:{branch[0].id}", "dim"))
+        for child in branch.below:
+            grow(tree.add(_label(child.execution)), child)
+        if branch.more:
+            tree.add(styled(f"… {branch.more:,} more: perdure list parent:{branch.execution.id}", "dim"))
 
     grow(top, branch)
     return top

@@ -7,8 +7,9 @@ from typing import Any, cast
 import click
 
 from perdure.app import Perdure
-from perdure.cli.completing import execution_ids
+from perdure.cli.naming import named
 from perdure.cli.screen import print_json, say, styled
+from perdure.cli.shell_completion import execution_ids
 from perdure.cli.text import safe_text
 from perdure.cli.values import check_names, json_of
 from perdure.cli.where import Where, shared
@@ -26,7 +27,7 @@ def signal(where: Where, id: str, name: str, value: str, text: bool) -> None:
     sent = value if text else json_of(value, "the value", "or give --text")
 
     async def send(app: Perdure) -> Execution[Any]:
-        handle = app.handle(id)
+        handle = await named(app, id)
         before = await handle.execution()
         await handle.signal(name, sent)
         return before
@@ -34,9 +35,9 @@ def signal(where: Where, id: str, name: str, value: str, text: bool) -> None:
     before = where.read(send)
     awaited = sorted({wait.name for wait in before.waits if wait.kind == "signal"})
     if where.json:
-        print_json({"id": id, "signal": name, "status": before.status, "awaited": awaited})
+        print_json({"id": before.id, "signal": name, "status": before.status, "awaited": awaited})
         return
-    say(styled("sent", "green"), f"  {name} to {id}, which is {before.status}")
+    say(styled("sent", "green"), f"  {name} to {before.id}, which is {before.status}")
     if before.settled:
         say(styled("nobody will take it: the execution is settled", "yellow"), error=True)
     elif awaited and name not in awaited:
@@ -57,15 +58,15 @@ def fork(where: Where, id: str, from_activity: str | None, typed: str | None) ->
     """
     given = None if typed is None else cast("object", json_of(typed, "the input"))
 
-    async def copy(app: Perdure) -> str:
-        handle = app.handle(id)
+    async def copy(app: Perdure) -> tuple[str, str]:
+        handle = await named(app, id)
         task = app.tasks.get((await handle.execution()).task_name)
         if task is not None:
             check_names(task, _names(given))
-        return (await handle.fork(from_activity=from_activity, input=given)).id
+        return handle.id, (await handle.fork(from_activity=from_activity, input=given)).id
 
-    copied = where.read(copy, natural=False)
-    print_json({"id": copied, "forked_from": id}) if where.json else click.echo(safe_text(copied))
+    original, copied = where.read(copy, natural=False)
+    print_json({"id": copied, "forked_from": original}) if where.json else click.echo(safe_text(copied))
 
 
 def _names(given: object) -> dict[str, object]:

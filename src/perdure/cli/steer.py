@@ -8,9 +8,10 @@ from typing import Any
 import click
 
 from perdure.app import Perdure
-from perdure.cli.completing import execution_ids
+from perdure.cli.naming import named
 from perdure.cli.problems import Problem, must_confirm, problem_of
 from perdure.cli.screen import print_json, say, styled
+from perdure.cli.shell_completion import execution_ids
 from perdure.cli.text import plural
 from perdure.cli.where import Where, shared
 from perdure.errors import PerdureError
@@ -127,6 +128,7 @@ def _each(where: Where, ids: tuple[str, ...], act: Act) -> int:
 
 async def _one(app: Perdure, execution_id: str, act: Act) -> tuple[str, str, Problem | None]:
     try:
+        execution_id = (await named(app, execution_id)).id
         return execution_id, await act(app, execution_id), None
     except (PerdureError, Problem) as error:
         return execution_id, "", problem_of(error)

@@ -39,10 +39,10 @@ class Brood:
         self._reading, self._writing = os.pipe()
         self.alive: set[asyncio.subprocess.Process] = set()
 
-    async def start(self) -> asyncio.subprocess.Process:
-        """A new child."""
+    async def start(self, *own: str) -> asyncio.subprocess.Process:
+        """A new child, with options of its `own`."""
         process = await asyncio.create_subprocess_exec(
-            *self.command, env={**os.environ, **self._environment, PARENT: str(self._reading)},
+            *self.command, *own, env={**os.environ, **self._environment, PARENT: str(self._reading)},
             pass_fds=(self._reading,), start_new_session=True, stdin=asyncio.subprocess.DEVNULL,
             stdout=self._output, stderr=self._output,
         )  # fmt: skip
@@ -68,10 +68,14 @@ class Brood:
 
 
 class Supervisor:
-    """`count` processes of one command, until a signal says otherwise."""
+    """`count` processes of one command, until a signal says otherwise. `own` are options of each, by its place."""
 
-    def __init__(self, command: Sequence[str], count: int, say: Say, clock: Clock | None = None) -> None:
+    def __init__(
+        self, command: Sequence[str], count: int, say: Say, clock: Clock | None = None,
+        own: Sequence[Sequence[str]] = (),
+    ) -> None:  # fmt: skip
         self._brood, self._count, self._say = Brood(command), count, say
+        self._own = own or [()] * count
         self._clock = clock or SystemClock()
         self._stopping = asyncio.Event()
         self._signals = 0
@@ -83,7 +87,7 @@ class Supervisor:
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, self._signalled)
         try:
-            await asyncio.gather(*(self._keep() for _ in range(self._count)))
+            await asyncio.gather(*(self._keep(self._own[place]) for place in range(self._count)))
         finally:
             for number in (signal.SIGINT, signal.SIGTERM):
                 loop.remove_signal_handler(number)
@@ -91,12 +95,12 @@ class Supervisor:
             self._brood.close()
         return 130 if self._signals > 1 else self._code
 
-    async def _keep(self) -> None:
+    async def _keep(self, own: Sequence[str]) -> None:
         """One place among the workers: whoever dies there is replaced."""
         pause = FIRST_PAUSE
         while not self._stopping.is_set():
             began = self._clock.monotonic()
-            process = await self._brood.start()
+            process = await self._brood.start(*own)
             if self._stopping.is_set():
                 process.terminate()
             code = await self._brood.ended(process)

@@ -5,25 +5,30 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import os
+import re
 from collections.abc import Callable
 from datetime import timedelta
 from types import CodeType
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import click
 
-from perdure.cli.completing import first_line
 from perdure.cli.screen import console, print_json, say, styled
+from perdure.cli.shell_completion import first_line
 from perdure.cli.text import safe_text, span
 from perdure.cli.where import Where, shared
 from perdure.engine.options import ActivityOptions, TaskOptions
 from perdure.engine.task import Activity, Task
+from perdure.model.outline import Part
 from perdure.model.policy import Retry
 from perdure.styles.external import ExternalTask
 
+_OURS: Final = re.compile(r"\bperdure\.(?:\w+\.)+(?=[A-Z])")
+"""Where types of this package are defined, which nobody imports them from."""
+
 
 class Declared(NamedTuple):
-    """A task or activity as it is shown."""
+    """A task or activity as it is shown. `kind` is the task's style: task, parent, sequence, loop or external."""
 
     kind: str
     name: str
@@ -64,12 +69,22 @@ def _declared(kind: str, each: Task[..., Any] | Activity[..., Any], named: dict[
     if isinstance(each, ExternalTask):
         returns = inspect.formatannotation(each.hint)
         return Declared("external", each.name, aliases, f"(key: str) -> {returns}", _options(each.settings), "", "")
-    return Declared(
-        kind, each.name, aliases, _signature(each.fn), _options(each.settings), first_line(each.fn), source_of(each.fn)
-    )
+    driven = isinstance(each, Task) and each.drive is not None
+    shown = _signature(each.fn, each.signature.result.hint if driven else None)
+    kind = _style(each.outline()) if isinstance(each, Task) else kind
+    return Declared(kind, each.name, aliases, shown, _options(each.settings), first_line(each.fn), source_of(each.fn))
 
 
-def _signature(function: Callable[..., object]) -> str:
+def _style(outline: Part) -> str:
+    if outline.again:
+        return "loop"
+    if outline.order == "sequence":
+        return "sequence"
+    return "parent" if outline.parts else "task"
+
+
+def _signature(function: Callable[..., object], returns: object = None) -> str:
+    """Its parameters and result; `returns` is the hint of the result where the function itself returns something else."""
     try:
         signature = inspect.signature(function, eval_str=True)
     except (NameError, TypeError, AttributeError):  # a hint that is not defined, or not yet
@@ -77,7 +92,9 @@ def _signature(function: Callable[..., object]) -> str:
     parameters = list(signature.parameters.values())
     if parameters and "Context" in str(parameters[0].annotation):
         parameters = parameters[1:]
-    return str(signature.replace(parameters=parameters))
+    signature = signature.replace(parameters=parameters)
+    shown = signature if returns is None else signature.replace(return_annotation=returns)
+    return _OURS.sub("", str(shown)).replace("NoneType", "None")
 
 
 def _options(settings: TaskOptions | ActivityOptions) -> dict[str, str]:
@@ -112,7 +129,7 @@ def source_of(function: Callable[..., object]) -> str:
 def _show(found: list[Declared]) -> None:
     wide = console().width >= 110
     for index, each in enumerate(found):
-        if index and found[index - 1].kind != each.kind:
+        if index and each.kind == "activity" != found[index - 1].kind:
             say("")
         line = [styled(f"{each.kind:<9}", "dim"), styled(each.name, "bold"), styled(each.signature)]
         say(*line, styled(f"   {each.source}" if wide else "", "dim"))

@@ -13,10 +13,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.text import Text
 
 from perdure.app import Perdure
-from perdure.cli.completing import execution_ids
 from perdure.cli.listing import help_or, remark
+from perdure.cli.naming import named
 from perdure.cli.screen import console, present, print_json, status_text, styled
 from perdure.cli.shapes import entry_shape, execution_shape, plain
+from perdure.cli.shell_completion import execution_ids
 from perdure.cli.text import json_text, safe_text
 from perdure.cli.where import Where, shared
 from perdure.clock import SystemClock
@@ -54,7 +55,7 @@ def _is_query(text: str) -> bool:
 async def _watch_one(app: Perdure, execution_id: str, screen: Screen) -> int:
     last: Execution[Any] | None = None
     try:
-        async for event in app.handle(execution_id).watch():
+        async for event in (await named(app, execution_id)).watch():
             screen.event(event, last)
             last = event.execution
     except ExecutionNotFoundError:

@@ -86,7 +86,8 @@ def _wait(execution: Execution[Any], wait: WaitInfo, now: datetime) -> str:
         return f"waits to be completed from outside for key {wait.name!r} {until or 'without a time limit'}"
     if wait.kind == "children":
         still = execution.children_total - execution.children_settled
-        return f"waits for children of {wait.name or 'its own'} ({still} of {execution.children_total} open)"
+        named = f"children of task {wait.name}" if wait.name else "its children"
+        return f"waits for {named} ({still} of {execution.children_total} open)"
     if wait.kind == "finalize":
         return f"waits for its finalizer {wait.name}"
     return f"waits for {wait.kind} {wait.name} {until}".rstrip()

@@ -6,21 +6,24 @@ import asyncio
 import os
 import sys
 import threading
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Final
 
 import click
 
 from perdure.app import Perdure
-from perdure.cli import logs
-from perdure.cli.completing import queues
+from perdure.cli import logs, metrics
+from perdure.cli.problems import Problem
 from perdure.cli.screen import say, say_new_store, styled
+from perdure.cli.shell_completion import queues
 from perdure.cli.supervisor import PARENT, Supervisor, parent_gone, worker_command
 from perdure.cli.text import plural, safe_text, span
 from perdure.cli.values import duration_typed
 from perdure.cli.where import Where, new_store, shared
 from perdure.storage.opening import without_password
 
+LAST_PORT: Final = 65535
 USER_THREADS: Final = ("perdure-body", "perdure-activity")
 
 
@@ -32,11 +35,16 @@ USER_THREADS: Final = ("perdure-body", "perdure-activity")
 @click.option(
     "--drain", type=duration_typed, metavar="DURATION", help="How long running bodies may go on after the first signal."
 )
+@click.option(
+    "--metrics-port", type=click.IntRange(1, 65535), metavar="PORT",
+    help="Show metrics to Prometheus at /metrics there; of several processes the second takes PORT+1, and so on.",
+)  # fmt: skip
+@click.option("--metrics-host", default="127.0.0.1", show_default=True, metavar="HOST", help="Where they are shown.")
 @click.option("--quiet", "-q", is_flag=True, help="Warnings and errors only.")
 @shared(json=False)
 def worker(
     where: Where, app: str | None, processes: int, concurrency: int | None, names: tuple[str, ...],
-    drain: timedelta | None, quiet: bool,
+    drain: timedelta | None, metrics_port: int | None, metrics_host: str, quiet: bool,
 ) -> int:  # fmt: skip
     """Run the app's tasks until SIGTERM or ^C.
 
@@ -54,18 +62,31 @@ def worker(
         _print_banner(found, processes, concurrency, names, drain)
     if processes > 1:
         command = worker_command(where.named or "", *_options(where, concurrency, names, drain, quiet))
-        return asyncio.run(_supervised(command, processes))
+        return asyncio.run(_supervised(command, processes, _ports(metrics_port, metrics_host, processes)))
 
     async def run() -> None:
         parent_gone(service.stop)
         await service.run()
 
-    asyncio.run(run())
+    with metrics.shown(found, metrics_port, metrics_host):
+        asyncio.run(run())
     return _left(130 if service.hurried else 0)
 
 
-async def _supervised(command: list[str], processes: int) -> int:
-    return await Supervisor(command, processes, lambda text: say(styled(text, "dim"), error=True)).run()
+async def _supervised(command: list[str], processes: int, own: Sequence[Sequence[str]]) -> int:
+    return await Supervisor(command, processes, lambda text: say(styled(text, "dim"), error=True), own=own).run()
+
+
+def _ports(first: int | None, host: str, processes: int) -> list[list[str]]:
+    """What each process is given of its own. Raises `Problem` where ports run out."""
+    if first is None:
+        return []
+    if first + processes - 1 > LAST_PORT:
+        raise Problem(
+            2, f"--metrics-port {first} leaves no port for {processes} processes",
+            f"each takes one, and {LAST_PORT} is the last", f"perdure worker --metrics-port {LAST_PORT + 1 - processes}",
+        )  # fmt: skip
+    return [["--metrics-port", str(first + place), "--metrics-host", host] for place in range(processes)]
 
 
 def _options(

@@ -8,10 +8,10 @@ import click
 from rich.text import Text
 
 from perdure.app import Perdure
-from perdure.cli.completing import worker_ids
 from perdure.cli.problems import Problem
 from perdure.cli.screen import present, print_json, print_table, say, styled
 from perdure.cli.shapes import worker_shape
+from perdure.cli.shell_completion import worker_ids
 from perdure.cli.text import plural, relative
 from perdure.cli.where import Where, shared
 from perdure.model.execution import WorkerInfo

@@ -9,9 +9,10 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any, Literal, TypeVar, cast
 
-from perdure.client.completing import read_answer, stored_completion
+from perdure.client.answers import read_answer, stored_completion
 from perdure.client.forking import copied, deadline_at, external_key, fork_of, replaced
 from perdure.client.snapshots import decoded, entries_of, execution_of, stats_of, worker_of
+from perdure.client.telling import told_store
 from perdure.client.waiting import Waiters
 from perdure.clock import Clock, Timeout
 from perdure.codec import Payloads, decode_failure
@@ -38,6 +39,7 @@ from perdure.model.query import parse
 from perdure.model.records import Conflict, Enqueued, JournalView, NewExecution, NewSignal, Row
 from perdure.model.status import SETTLED, UNSUCCESSFUL
 from perdure.storage.store import Ending, Store
+from perdure.telemetry import Told
 
 R = TypeVar("R")
 Order = Literal["newest", "oldest"]
@@ -49,15 +51,16 @@ class Client:
     """The verbs behind an open app. `hand_off`, where a worker runs in this process, leases new work to it at once."""
 
     def __init__(
-        self, store: Store, directory: Directory, clock: Clock, ids: Ids, payloads: Payloads, sizes: Sizes, poll: float
-    ) -> None:
+        self, store: Store, directory: Directory, clock: Clock, ids: Ids, payloads: Payloads, sizes: Sizes, poll: float,
+        told: Told | None = None,
+    ) -> None:  # fmt: skip
         self.store, self.directory = store, directory
         self.clock, self.ids, self.payloads, self.sizes, self.poll = clock, ids, payloads, sizes, poll
+        self.told = told
         self.waiters = Waiters(store, clock, poll)
         store.listeners.append(self.waiters)
         self.hand_off: Callable[[NewExecution], NewExecution] = lambda spec: spec
         self.handed: Callable[[NewExecution, bool], None] = _nobody
-        self.trace: Callable[[], str | None] = lambda: None
 
     def close(self) -> None:
         """Everyone who waits learns that the app is closed."""
@@ -68,12 +71,12 @@ class Client:
     async def enqueue(self, calls: Sequence[Call[Any]]) -> list[Handle[Any]]:
         """Stores the calls in one transaction. Raises `InvalidInputError`, `PayloadTooLargeError` (then nothing is
         stored), `IdempotencyConflictError`."""
-        now, trace = self.clock.now(), self.trace()
+        now = self.clock.now()
         specs: list[NewExecution] = []
         for call in calls:
             prepared = await checked_call(call).prepared()
             id = prepared.options.id or self.ids.new(now)
-            specs.append(specify(prepared, id, now, self.sizes, self.payloads, trace=trace))
+            specs.append(specify(prepared, id, now, self.sizes, self.payloads))
         answers = await self.store_executions(specs)
         return [
             Handle(self._stored(answer, call), call.task, self) for answer, call in zip(answers, calls, strict=True)
@@ -83,6 +86,11 @@ class Client:
         """Stores executions in one transaction; some may be leased to this process's worker at once."""
         if not specs:
             return []
+        if self.told is not None:
+            return await told_store(self.told, self.clock, specs, self._store)
+        return await self._store(specs)
+
+    async def _store(self, specs: Sequence[NewExecution]) -> list[Enqueued | Conflict]:
         leased = [self.hand_off(spec) for spec in specs]
         try:
             answers = cast("list[Enqueued | Conflict]", await self.store.ask("enqueue", leased))
@@ -171,10 +179,10 @@ class Client:
         await self.row(execution_id)
         return entries_of(await self._view(execution_id), self.payloads)
 
-    async def children(self, execution_id: str) -> list[Execution[Any]]:
-        """Snapshots of the children, in the order of their start."""
+    async def children(self, execution_id: str, limit: int | None = None) -> list[Execution[Any]]:
+        """Snapshots of the first `limit` children, in the order of their start."""
         await self.row(execution_id)
-        ids = [child.id for child in (await self._view(execution_id)).children]
+        ids = [child.id for child in (await self._view(execution_id)).children[:limit]]
         rows = await self.store.read(lambda storage: storage.get(ids)) if ids else []
         return [self._snapshot(row) for row in rows if row is not None]
 

@@ -32,7 +32,7 @@ def fork_of(
     return NewExecution(
         id=id, task_name=row.task_name, input=text, queue=row.queue, priority=row.priority, deadline_at=deadline,
         options=row.options, version=row.version, tags=row.tags, trace=row.trace, max_crashes=row.max_crashes,
-        retention=row.retention, external_key=external_key, entries=entries,
+        retention=row.retention, external_key=external_key, origin=row.origin, entries=entries,
     )  # fmt: skip
 
 

@@ -66,6 +66,8 @@ def execution_of(row: Row, directory: Directory | None, payloads: Payloads) -> E
         children_settled=row.children_settled,
         deadline_at=moment_or_none(row.deadline_at),
         cancel_reason=row.cancel_reason,
+        trace=row.trace,
+        slot=row.slot,
     )
 
 

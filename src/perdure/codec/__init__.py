@@ -15,7 +15,15 @@ input and output.
 from perdure.codec.backends import Backend
 from perdure.codec.canonical import argument_digest, canonical, digest, same_canonical
 from perdure.codec.encrypt import Encrypt
-from perdure.codec.failures import carried, decode_failure, encode_failure, exception_of, failure_of, place_of
+from perdure.codec.failures import (
+    carried,
+    decode_failure,
+    encode_failure,
+    exception_of,
+    failure_of,
+    keep_value,
+    place_of,
+)
 from perdure.codec.offload import Offload
 from perdure.codec.payload import PayloadCodec, Payloads
 from perdure.codec.problems import DecodeError
@@ -41,6 +49,7 @@ __all__ = [
     "encode_failure",
     "exception_of",
     "failure_of",
+    "keep_value",
     "place_of",
     "same_canonical",
 ]

@@ -19,7 +19,7 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator
 from types import ModuleType
-from typing import Any, Final, cast
+from typing import Any, Final, TypeAlias, cast
 
 import msgspec
 
@@ -54,19 +54,39 @@ LOCAL: Final = "<locals>."
 HERE: Final = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 PLACE: Final = re.compile(r'^  File "(.+)", line (\d+), in (.+)$', re.MULTILINE)
 
-_NO_ABORT: Final = Abort()
+Encode: TypeAlias = Callable[[object], str]
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Failure).decode
 
 
-def failure_of(error: BaseException, *, kind: FailureKind | None = None, limit: int = 16_000) -> Failure:
+def failure_of(
+    error: BaseException, *, kind: FailureKind | None = None, limit: int = 16_000, encode: Encode | None = None
+) -> Failure:
     """The record of an exception. `limit` bounds the traceback in characters; its end is kept. Never raises.
 
     An `ActivityFailedError` gives the type and message of the failure behind it. Of a group, the message lists what is in
-    it, the cause is its first exception, and it is final if one of its exceptions is.
+    it, the cause is its first exception, and it is final if one of its exceptions is. The value of an `Abort` that has no
+    natural JSON form is written by `encode`; where that does not take it, the record says so, as of a
+    `NotSerializableError`.
     """
-    return _record(error, kind, limit, CAUSES)
+    if not isinstance(error, Abort):
+        return _record(error, kind, limit, CAUSES)
+    try:
+        value = _value_of(error, encode)
+    except Exception as refused:
+        return _record(_unstorable(error, refused), None, limit, CAUSES)
+    return msgspec.structs.replace(_record(error, kind, limit, CAUSES), value=value)
+
+
+def keep_value(abort: Abort, encode: Encode) -> Failure:
+    """Writes the value of an abort, by `encode` if need be, where its type is known: every later record has it as it stands
+    in the one that is answered. Raises `NotSerializableError`."""
+    failure = failure_of(abort, encode=encode)
+    if failure.kind != "aborted":
+        raise NotSerializableError(failure.message)
+    abort.failure = msgspec.structs.replace(failure, traceback="")  # type: ignore[attr-defined]
+    return failure
 
 
 def carried(error: BaseException) -> Failure | None:
@@ -114,7 +134,6 @@ def _record(error: BaseException, kind: FailureKind | None, limit: int, causes: 
     text = _traceback_of(error, limit, own)
     if own and isinstance(error, ActivityFailedError):
         return msgspec.structs.replace(own, kind=kind or own.kind, traceback=text)
-    abort = error if isinstance(error, Abort) else _NO_ABORT
     return Failure(
         kind=kind or _kind_of(error),
         type=name,
@@ -125,8 +144,7 @@ def _record(error: BaseException, kind: FailureKind | None, limit: int, causes: 
         module=module,
         args=_arguments_of(error),
         retry_after=_delay_of(leaves),
-        scope=abort.scope,
-        value=_value_of(abort),
+        scope=error.scope if isinstance(error, Abort) else "item",
     )
 
 
@@ -235,12 +253,23 @@ def _arguments_of(error: BaseException) -> tuple[object, ...] | None:
     return None
 
 
-def _value_of(abort: Abort) -> object:
-    """The value of an abort in natural JSON form; one that has none is left out."""
+def _value_of(abort: Abort, encode: Encode | None) -> object:
+    """The value of an abort as JSON natives, as its record has it if it carries one. Raises what refuses it."""
+    failure = carried(abort)
+    if failure is not None:
+        return failure.value
     try:
         return lowered(abort.value)
     except Misfit:
-        return None
+        if encode is None:
+            raise
+        return msgspec.json.decode(encode(abort.value))
+
+
+def _unstorable(abort: Abort, refused: Exception) -> NotSerializableError:
+    error = NotSerializableError(f"the value of an Abort cannot be stored: {refused}")
+    error.__cause__ = abort
+    return error
 
 
 def _delay_of(leaves: list[BaseException]) -> float | None:

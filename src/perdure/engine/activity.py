@@ -20,6 +20,7 @@ from perdure.codec import decode_failure as read_failure
 from perdure.engine.contained import EXITS, left
 from perdure.engine.journal import STARTED, activity_key
 from perdure.engine.scope import current
+from perdure.engine.telling import told_try
 from perdure.errors import (
     Failure,
     JournalDriftError,
@@ -73,8 +74,7 @@ async def perform(verbs: Verbs, plan: Plan) -> Any:
     """The recorded result of a call, or a run that records it. Raises the recorded failure."""
     driver, flights = verbs.driver, verbs.flights
     while True:
-        if driver.phase != "running":
-            await driver.ready()
+        await verbs.held()
         failed = driver.ledger.failure(plan.key)
         entry = verbs.recorded(plan.key, "activity", f"activity {plan.name}") if failed is None else None
         if entry is not None:
@@ -126,7 +126,7 @@ async def _run(verbs: Verbs, plan: Plan) -> Any:
     except (JournalDriftError, LeaseLostError):
         raise
     except Exception as error:
-        failure = failure_of(error)
+        failure = failure_of(error, encode=plan.result.encode)
         await _record_failure(verbs, plan, failure, began)
         recorded = exception_of(failure)
         raise recorded from error
@@ -167,6 +167,8 @@ async def _attempts(verbs: Verbs, plan: Plan) -> Any:
     attempt = 0
     while True:
         try:
+            if (told := verbs.host.told) is not None:
+                return await told_try(told, verbs, plan.name, attempt, partial(_once, verbs, plan, attempt))
             return await _once(verbs, plan, attempt)
         except Exception as error:
             failure = failure_of(error)

@@ -173,9 +173,9 @@ class BlockingHandle(Generic[R_co]):
         """As `Handle.activities`."""
         return self._portal.run(self.handle.activities())
 
-    def children(self) -> list[Execution[object]]:
+    def children(self, limit: int | None = None) -> list[Execution[object]]:
         """As `Handle.children`."""
-        return self._portal.run(self.handle.children())
+        return self._portal.run(self.handle.children(limit))
 
     def watch(self) -> Iterator[Event]:
         """As `Handle.watch`."""

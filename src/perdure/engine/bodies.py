@@ -6,7 +6,6 @@ context, bridge and running time. It must never know what becomes of how the fun
 
 from __future__ import annotations
 
-import json
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from functools import partial
@@ -18,7 +17,7 @@ from perdure.engine.context import Context
 from perdure.engine.driver import Driver
 from perdure.engine.durable import Durable
 from perdure.engine.journal import Branch
-from perdure.engine.options import merged_retry
+from perdure.engine.options import merged_retry, stored_options
 from perdure.engine.ports import Host
 from perdure.engine.scope import Scope, current
 from perdure.engine.task import Task
@@ -66,7 +65,7 @@ async def run_function(
 
 def running_time(task: Task[..., Any], claim: Claim) -> float | None:
     """The timeout of this attempt: that of the call, else the task's own."""
-    stored: dict[str, Any] = json.loads(claim.options) if claim.options else {}
+    stored = stored_options(claim.options)
     if "timeout" in stored:
         return float(stored["timeout"])
     return timeout_of(task.settings.timeout, claim.attempt, f"task {task.name}")
@@ -79,5 +78,4 @@ def policy_of(task: Task[..., Any] | None, driver: Driver) -> Retry:
         own = chapter.policy
     else:
         own = driver.host.retries if task is None or task.settings.retries is None else task.settings.retries
-    stored = json.loads(driver.claim.options).get("retries") if driver.claim.options else None
-    return merged_retry(stored, own)
+    return merged_retry(stored_options(driver.claim.options).get("retries"), own)

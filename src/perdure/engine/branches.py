@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 from asyncio import taskgroups, tasks
 from collections.abc import Callable, Collection
+from contextlib import suppress
 from typing import Any, Final
+
+from perdure.clock import Clock, Timeout
 
 JOINING: Final = frozenset({
     (taskgroups.__file__, "__aexit__"), (tasks.__file__, "_wait"), (tasks.__file__, "_wait_for_one"),
@@ -30,6 +33,16 @@ class Branches:
         for task in tuple(self._paths):
             task.cancel()
 
+    async def end(self, clock: Clock, bound: float) -> list[asyncio.Task[Any]]:
+        """Returns when all that were cancelled have ended; after `bound` seconds those that have not, and forgets them."""
+        with suppress(TimeoutError):
+            async with Timeout(clock, bound):
+                while self._paths:
+                    await asyncio.wait(tuple(self._paths))
+        rest = list(self._paths)
+        self._paths.clear()
+        return rest
+
     def await_other_than(self, root: asyncio.Task[Any] | None, waiting: Collection[asyncio.Task[Any] | None]) -> bool:
         """Whether a task awaits something that is neither durable nor a branch of its own: plain I/O."""
         paths = {task: path for task, path in self._paths.items() if not task.done()}
@@ -44,6 +57,12 @@ class Branches:
     def _done(self, task: asyncio.Task[Any]) -> None:
         self._paths.pop(task, None)
         self._ended()
+
+
+def torn_down(root: asyncio.Task[Any]) -> bool:
+    """Whether a body that nobody of ours cancelled ended because everything on the loop is cancelled at once, as `asyncio.run`
+    does when a program ends without closing its app. A body that cancels itself leaves others that go on."""
+    return root.cancelling() > 0 and all(task.cancelling() for task in asyncio.all_tasks(root.get_loop()))
 
 
 def _joins(task: asyncio.Task[Any]) -> bool:

@@ -15,11 +15,15 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from perdure.engine.bodies import run_function, within
+from perdure.engine.driver import UNWIND_BOUND, Driver
 from perdure.engine.journal import Branch, chapter_prefix
+from perdure.engine.refusal import leave_behind
+from perdure.engine.telling import part
 from perdure.engine.verbs import ROOT, Verbs
 from perdure.errors import GiveUp
 from perdure.model.policy import Retry
 from perdure.model.records import MEMO, Entry, EntryKind, Outcome
+from perdure.telemetry import Kind
 
 if TYPE_CHECKING:
     from perdure.engine.task import Task
@@ -27,17 +31,21 @@ if TYPE_CHECKING:
 
 
 class Chapter:
-    """One chapter. `task_name` is the task whose function runs, `iteration` its number in a loop; of an item of a list,
-    `list_id` and how to read `items`; of a state of a diagram, its name and how often it is tried (`policy`). `at_end` is
-    told if the pass ends within the chapter."""
+    """One chapter. `task_name` is the task whose function runs, `shown` what people are told it is, `iteration` its number
+    in a loop; of an item of a list, `list_id` and how to read `items`; of a state of a diagram, its name and how often it is
+    tried (`policy`). `at_end` is told if the pass ends within the chapter. Once it is `over`, branches that it left behind
+    are refused."""
 
-    __slots__ = ("at_end", "items", "iteration", "list_id", "number", "policy", "prefix", "state", "task_name")
+    __slots__ = (
+        "at_end", "items", "iteration", "list_id", "number", "over", "policy", "prefix", "shown", "state", "task_name",
+    )  # fmt: skip
 
     def __init__(
         self,
         number: int,
         task_name: str,
         *,
+        shown: str = "",
         iteration: int | None = None,
         list_id: str | None = None,
         items: Callable[[int | str], ListItem] | None = None,
@@ -47,7 +55,16 @@ class Chapter:
     ) -> None:
         self.state, self.policy = state, policy
         self.number, self.prefix, self.task_name = number, chapter_prefix(number), task_name
+        self.over = False
+        self.shown = shown or f"task {task_name}"
         self.iteration, self.list_id, self.items, self.at_end = iteration, list_id, items, at_end
+
+    @property
+    def kind(self) -> Kind:
+        """What telemetry calls it."""
+        if self.state is not None:
+            return "state"
+        return "item" if self.iteration is None else "iteration"
 
     def branch(self) -> Branch:
         """The first branch of the chapter."""
@@ -75,8 +92,10 @@ async def run(
         with within(inside, chapter.branch(), not task.is_async) as scope:
             if before is not None:
                 verbs.shared.prepared = await before(inside)
-            answer = await run_function(driver.host, task, scope.context, args, kwargs)
+            with part(inside, chapter.kind, task.name, chapter.number):
+                answer = await run_function(driver.host, task, scope.context, args, kwargs)
     finally:
+        chapter.over = True
         if driver.phase in ("suspending", "lingering"):  # it ended by itself while another branch waited
             await driver.ready()
     check_pass(verbs)
@@ -90,17 +109,32 @@ def check_pass(verbs: Verbs) -> None:
         raise asyncio.CancelledError
 
 
-async def turn(verbs: Verbs, entry: Entry, drop: str | None = None) -> None:
-    """Ends a chapter that succeeded with that entry; durable once this returns. What stands under `drop` is removed."""
+async def turn(verbs: Verbs, entry: Entry, drop: str | None = None, also: Entry | None = None) -> None:
+    """Ends a chapter that succeeded with that entry, `also` with one of the next chapter's; durable once this returns. What
+    stands under `drop` is removed."""
     driver = verbs.driver
     driver.set_timeout(None)
+    await _left(driver)
     await driver.ready()
+    if also is not None:
+        driver.outbox.add(also)
     driver.outbox.turn(entry, drop)
     await driver.flushed()
     driver.claim = msgspec.structs.replace(driver.claim, attempt=0, failure=None)
     driver.ledger.turn(f"{driver.claim.generation}.0", drop)
     driver.chapter = None
     check_pass(verbs)
+
+
+async def _left(driver: Driver) -> None:
+    """Returns when the branches that a chapter left behind have ended: they were cancelled with it."""
+    if driver.branches is None:
+        return
+    driver.busy += 1
+    try:
+        leave_behind(await driver.branches.end(driver.host.clock, UNWIND_BOUND), driver.claim.id)
+    finally:
+        driver.idle()
 
 
 def entry_of(

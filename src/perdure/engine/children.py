@@ -1,4 +1,4 @@
-"""Starting other executions inside a body: children and their results, independent enqueues, `ctx.map`.
+"""Starting other executions inside a body: children and their results, independent enqueues.
 
 A child's slot is task name, arguments and occurrence; its id derives from its parent's id, slot and generation, so a
 replay meets the same child. Independent executions derive their id from the caller's id and the call's key.
@@ -16,6 +16,7 @@ from perdure.codec import DecodeError, decode_failure, place_of
 from perdure.engine.journal import Branch
 from perdure.engine.scope import current
 from perdure.engine.specification import specify
+from perdure.engine.telling import sent
 from perdure.engine.waits import OpenWait
 from perdure.errors import (
     ConfigurationError,
@@ -60,7 +61,7 @@ def ending_error(status: str, execution_id: str, task_name: str, failure: Failur
 async def spawn(verbs: Verbs, call: Call[Any], slot: str) -> Child:
     """The child of a call: the one recorded in its slot, or a new one. Durable once this returns."""
     driver = verbs.driver
-    await driver.ready()
+    await verbs.held()
     child = met_child(verbs, call, slot)
     if child is None:
         checked = await prepared(verbs, call)
@@ -82,7 +83,7 @@ async def prepared(verbs: Verbs, call: Call[Any]) -> Call[Any]:
     finally:
         current.reset(token)
         driver.idle()
-    await driver.ready()
+    await verbs.held()
     return checked
 
 
@@ -106,6 +107,17 @@ def standing(verbs: Verbs, what: str, slot: str) -> Child | None:
         return None
     verbs.met(slot)
     return known
+
+
+def check_task(verbs: Verbs, child: Child, name: str, what: str) -> None:
+    """Ends the pass as drift where a child that is known by its place alone is of another task than stands in that place of
+    the code by now: it answers another question."""
+    begun = verbs.host.directory.renamed.get(child.task_name, child.task_name)
+    if begun != name:
+        raise verbs.drifted(
+            f"{what} is task {name}, but task {begun} was started there; let open work keep its order and declare what "
+            f"is new under a new name, or run `perdure retry {verbs.driver.claim.id} --forget {begun}`"
+        )
 
 
 def start_child(verbs: Verbs, call: Call[Any], slot: str) -> Child:
@@ -155,6 +167,8 @@ def enter(verbs: Verbs, spec: NewExecution, slot: str, *, last: bool = False) ->
         spec, id=child_id, parent_id=claim.id, slot=slot, slot_generation=generation, root_id=claim.root_id,
         depth=claim.depth + 1,
     )  # fmt: skip
+    if host.told is not None:
+        placed = msgspec.structs.replace(placed, trace=sent(host.told, host, placed))
     child = Child(child_id, slot, generation, spec.task_name, "pending", False, None, None, host.clock.now())
     driver.ledger.meet(child)
     driver.outbox.spawns.append(placed)

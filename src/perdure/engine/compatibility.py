@@ -39,6 +39,8 @@ def problems(directory: Directory, payloads: Payloads, row: Row, view: JournalVi
     if task is None:
         return [f"task {row.task_name} is not declared; declare it again, or give its new name an alias"]
     found = list(_input(task, payloads, row))
+    if row.external_key is not None and row.origin != task.origin:
+        found.append(f"it waits to be answered as {row.origin!r}: put that name first among the aliases of {task.name}")
     if row.task_name == LIST:
         found += _items(directory, payloads, row, view)
     ledger = Ledger(view, f"{row.generation}.{row.attempt}", directory.renamed)

@@ -102,7 +102,7 @@ class About:
         place = items.place_of(self._claim.options)
         if place is None:
             raise ConfigurationError(f"ctx.{what}: {self._verbs.task_name} runs in no task list here")
-        return place
+        return place.list_id, place.seq
 
     @property
     def root(self) -> str:

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from typing import Any, Final, Literal
 
 from perdure.codec import failure_of
-from perdure.engine.branches import Branches
+from perdure.engine.branches import Branches, torn_down
 from perdure.engine.decide import settled
 from perdure.engine.journal import Ledger
 from perdure.engine.outbox import Outbox
@@ -44,8 +44,8 @@ class Driver:
 
     __slots__ = (
         "_claiming", "_concluded", "_hops", "_outcome", "_pass_began", "_queued", "_release", "_resumed",
-        "_waits", "blocking", "branches", "busy", "calls", "cancel_reason", "chapter", "claim", "drift", "host", "ledger",
-        "loop", "outbox", "phase", "refused", "root", "scope", "timed_out", "timeout", "timers",
+        "blocking", "branches", "busy", "calls", "cancel_reason", "chapter", "claim", "drift", "host", "ledger",
+        "loop", "outbox", "phase", "refused", "root", "scope", "timed_out", "timeout", "timers", "waits",
     )  # fmt: skip
 
     def __init__(
@@ -69,7 +69,7 @@ class Driver:
         self._release: Released | Settled | None = None
         self.timers = Timers(host.clock)
         self.scope: Scope | None = None
-        self._waits: OpenWaits | None = None
+        self.waits: OpenWaits | None = None
         self.branches: Branches | None = None
         self.chapter: ChapterEnd | None = None
         self._resumed: list[asyncio.Future[None]] = []
@@ -98,11 +98,6 @@ class Driver:
         if self.branches is None:
             self.branches = Branches(self.look_soon)
         self.branches.add(task, path)
-
-    @property
-    def waiting(self) -> bool:
-        """Whether a branch waits durably."""
-        return bool(self._waits)
 
     @property
     def unwinding(self) -> bool:
@@ -169,9 +164,9 @@ class Driver:
         """Waits durably: the execution may be suspended meanwhile, and this body unwound."""
         if self.unwinding:
             await refuse(self)
-        if self._waits is None:
-            self._waits = OpenWaits(self.ledger, self.timers, self.host.clock, lambda: self.phase == "running")
-        waits = self._waits
+        if self.waits is None:
+            self.waits = OpenWaits(self.ledger, self.timers, self.host.clock, lambda: self.phase == "running")
+        waits = self.waits
         waits.open(wait)
         self.look_soon()
         try:
@@ -182,8 +177,8 @@ class Driver:
     def feed(self, view: JournalView) -> None:
         """Takes in what others did since."""
         self.ledger.feed(view)
-        if self.phase == "running" and self._waits is not None:
-            self._waits.offer()
+        if self.phase == "running" and self.waits is not None:
+            self.waits.offer()
 
     def idle(self) -> None:
         """One thing less runs."""
@@ -192,7 +187,7 @@ class Driver:
 
     def look_soon(self) -> None:
         """Looks, after the tasks that are ready now have run, whether every branch waits."""
-        if self._hops == 0 and self.phase == "running" and self._waits and self.busy == 0:
+        if self._hops == 0 and self.phase == "running" and self.waits and self.busy == 0:
             self._hops = HOPS
             self.loop.call_soon(self._look)
 
@@ -202,8 +197,8 @@ class Driver:
             self.loop.call_soon(self._look)
             return
         over = self.root is None or self.root.done() or self.cancel_reason is not None or self.timed_out is not None
-        if self.phase == "running" and not over and not self.busy and self._waits and not self._waits.any_answered:
-            self._suspend(self._waits)
+        if self.phase == "running" and not over and not self.busy and self.waits and not self.waits.any_answered:
+            self._suspend(self.waits)
 
     def _suspend(self, waits: OpenWaits) -> None:
         self.phase = "suspending"
@@ -229,7 +224,7 @@ class Driver:
             self.unwind()
         elif self._resumed:
             self._claim_back()
-        elif self.blocking or self.host.linger <= 0 or self._waits is None or self._waits.only_timers_after(until):
+        elif self.blocking or self.host.linger <= 0 or self.waits is None or self.waits.only_timers_after(until):
             self._lingered()
         else:
             self.timers.arm("linger", self.host.linger, self._lingered)
@@ -239,7 +234,7 @@ class Driver:
         """Whether a branch awaits plain I/O; a `def` body awaits nothing."""
         if self.branches is None or self.blocking:
             return False
-        return self.branches.await_other_than(self.root, self._waits.tasks if self._waits else ())
+        return self.branches.await_other_than(self.root, self.waits.tasks if self.waits else ())
 
     # -- going on -----------------------------------------------------------------------------------------------------
 
@@ -252,8 +247,7 @@ class Driver:
     def resume(self, claim: Claim, view: JournalView) -> None:
         """Goes on with a body that lingered, under a new lease."""
         self.claim = claim
-        self.phase = "running"
-        self._claiming = False
+        self.phase, self._claiming = "running", False
         self._pass_began = self.host.clock.now()
         self.timers.disarm("linger")
         self.timers.arm("timeout", self.timeout, lambda: self._time_out("timeout"))
@@ -376,8 +370,9 @@ class Driver:
             self.branches.cancel_all()
         if root.done() and not root.cancelled():
             root.exception()  # what an unwound body raised is of no interest; marks it as seen
-        given_up = self.phase == "unwinding" and self._release is None and self.drift is None
-        if self._release is _LOST or given_up:
+        asked = self.cancel_reason is not None or self.timed_out is not None or self.drift is not None
+        given_up = (self.phase == "unwinding" and self.drift is None) or (not asked and torn_down(root))
+        if self._release is _LOST or (given_up and self._release is None):
             self._leave()
             return
         self._send(self._release or self._concluded(self, root))
@@ -391,7 +386,7 @@ class Driver:
         if self.phase != "gone":
             self.phase = "gone"
             self.timers.disarm_all()
-            self.scope = self.root = self._waits = self.branches = None  # no cycles: freed now, not by the collector
+            self.scope = self.root = self.waits = self.branches = None  # no cycles: freed now, not by the collector
             self._wake_resumed()
             self.outbox.fail("the execution ended here")
             self.host.gone(self)

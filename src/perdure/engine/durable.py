@@ -164,9 +164,9 @@ class Durable:
         """The journal of an execution; not recorded."""
         return await self._verbs.host.client.entries(execution_id)
 
-    async def children(self, execution_id: str) -> list[Execution[Any]]:
+    async def children(self, execution_id: str, limit: int | None) -> list[Execution[Any]]:
         """Children of an execution; not recorded."""
-        return await self._verbs.host.client.children(execution_id)
+        return await self._verbs.host.client.children(execution_id, limit)
 
     async def item(self, list_id: str, which: int | str) -> ListItem:
         """An item of a task list; not recorded."""

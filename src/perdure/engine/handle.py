@@ -112,9 +112,9 @@ class Handle(Generic[R]):
         """What is recorded, in order."""
         return await self.transport.entries(self.id)
 
-    async def children(self) -> list[Execution[object]]:
-        """Snapshots of the children, in the order of their start."""
-        return await self.transport.children(self.id)
+    async def children(self, limit: int | None = None) -> list[Execution[object]]:
+        """Snapshots of the children, in the order of their start, at most `limit` of them."""
+        return await self.transport.children(self.id, limit)
 
     def watch(self) -> AsyncIterator[Event]:
         """An event at once and with each change, the last one when it is settled."""

@@ -6,7 +6,6 @@ list's input and result as plain JSON. Who runs items is no concern of this modu
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Final, Literal, cast
 
@@ -15,6 +14,7 @@ import msgspec
 from perdure.codec import DecodeError, Payloads, TypeCodec, codec_for, decode_failure
 from perdure.codec.backends import Natural
 from perdure.engine.journal import chapter_prefix
+from perdure.engine.options import ItemPlace, stored_options
 from perdure.engine.ports import Directory
 from perdure.errors import ConfigurationError, Failure
 from perdure.model.execution import ListItem
@@ -92,18 +92,23 @@ def record_of(seq: int, spec: ItemSpec, entry: Entry | None, payloads: Payloads)
 
 
 def item_of(record: ItemRecord, directory: Directory | None) -> ListItem:
-    """An item as people see it, its value by its task's type where that is known and fits."""
+    """An item as people see it, its value by its task's type where that is known and fits (an abort may bring any)."""
     return ListItem(record.status, _value(record, directory), record.failure, record.seq, record.name)
 
 
 def _value(record: ItemRecord, directory: Directory | None) -> Any:
     text = bytes(record.value).decode()
     task = None if directory is None else directory.task(record.task)
-    codec = NATURAL if task is None or record.status != "completed" else task.signature.result
-    try:
-        return codec.decode(text)
-    except DecodeError:
-        return codec.native(text)
+    if record.value == NULL and record.status != "completed":
+        return None
+    typed = () if task is None else (task.signature.result,)
+    untyped = (NATURAL,) if task is None or record.status != "completed" else ()
+    for codec in (*typed, *untyped):
+        try:
+            return codec.decode(text)
+        except DecodeError:
+            continue
+    return NATURAL.native(text)
 
 
 def chosen(names: Sequence[str], which: int | str, list_id: str) -> int:
@@ -120,10 +125,10 @@ def chosen(names: Sequence[str], which: int | str, list_id: str) -> int:
     raise LookupError(f"list {list_id} has no item named {which!r}")
 
 
-def place_of(options: str | None) -> tuple[str, int] | None:
-    """The list and number of an item that runs as an execution of its own, by the options stored with that."""
-    place = json.loads(options).get("item") if options else None
-    return None if place is None else (place["list"], place["seq"])
+def place_of(options: str | None) -> ItemPlace | None:
+    """The place of an item that runs as an execution of its own, by the options stored with that."""
+    place = stored_options(options).get("item")
+    return None if place is None else ItemPlace(place["list"], place["seq"], place["run"])
 
 
 async def read_item(verbs: Verbs, which: int | str) -> ListItem:
@@ -135,7 +140,7 @@ async def read_item(verbs: Verbs, which: int | str) -> ListItem:
     place = place_of(verbs.driver.claim.options)
     if place is None:
         raise ConfigurationError(f"ctx.item: {verbs.task_name} runs in no task list here")
-    return await verbs.host.client.item(place[0], which)
+    return await verbs.host.client.item(place.list_id, which)
 
 
 class ItemsCodec(TypeCodec):

@@ -58,6 +58,11 @@ def chapter_prefix(number: int) -> str:
     return f"{number}/"
 
 
+def chapter_number(prefix: str) -> int:
+    """The number of a chapter, by what its keys begin with."""
+    return int(prefix[:-1])
+
+
 def within_chapter(key: str) -> tuple[str, str]:
     """The chapter that a key belongs to (an empty text for none), and the key without it."""
     number, slash, rest = key.partition("/")
@@ -79,8 +84,8 @@ class Ledger:
     leads from the aliases of tasks and activities to their names: what was recorded under an alias is met by the name."""
 
     __slots__ = (
-        "_failed", "_renamed", "_started", "child_ids", "children", "children_settled", "external", "failures", "memos",
-        "position", "scope", "signals", "size", "taken",
+        "_failed", "_renamed", "_started", "child_ids", "children", "children_failed", "children_settled", "external", "failures", "iteration",
+        "memos", "position", "scope", "signals", "size", "taken",
     )  # fmt: skip
 
     def __init__(self, view: JournalView, scope: str, renamed: Mapping[str, str] = NOT_RENAMED) -> None:
@@ -93,8 +98,11 @@ class Ledger:
         self.child_ids: dict[str, str] = {}
         self.signals: dict[str, list[Received]] = defaultdict(list)
         self.taken: dict[str, int] = defaultdict(int)
-        self.children_settled = 0
+        self.children_settled = self.children_failed = 0
+        """How many settled, and how many of those without success, stale ones aside."""
         self.external: Completion | None = None
+        self.iteration = 0
+        """Of a loop, the number of the iteration that is on."""
         self.size = self.position = 0
         for entry in view.entries:
             self.add(entry)
@@ -115,6 +123,8 @@ class Ledger:
             if entry.key not in self.memos:
                 self.memos[entry.key] = entry
                 self.size += 1
+                if entry.kind == "iteration":
+                    self.iteration = max(self.iteration, chapter_number(entry.key))
                 if entry.kind == "signal" and entry.value is not None and entry.token > 0:
                     self.taken[entry.name] += 1  # one copied by a fork was taken from another execution's queue
         elif entry.kind == "signal":
@@ -150,6 +160,7 @@ class Ledger:
         if known is not None and child.generation < known.generation:
             return
         if known is None or child.generation > known.generation or known.status not in SETTLED:
+            self.children_failed += _counts_as_failed(child) - _counts_as_failed(known)
             self.children[child.slot] = child
             self.child_ids[child.id] = child.slot
 
@@ -196,11 +207,6 @@ class Ledger:
         slot = self.child_ids.get(execution_id)
         return None if slot is None else self.children.get(slot)
 
-    @property
-    def children_failed(self) -> int:
-        """How many children settled without success, stale ones aside."""
-        return sum(child.status in UNSUCCESSFUL and not child.stale for child in self.children.values())
-
     def next_signal(self, name: str) -> Received | None:
         """The first signal of a name that nobody has taken."""
         queue, taken = self.signals.get(name), self.taken[name]
@@ -233,10 +239,13 @@ class Ledger:
         return {child.task_name for child in standing if not self.is_over(child.slot)}
 
     def is_over(self, key: str) -> bool:
-        """Whether a key belongs to an item or a state that has ended: nobody will ask for it again."""
+        """Whether a key belongs to an item or a state that has ended, or to an iteration before the one that is on: nobody will
+        ask for it again."""
         chapter, own = within_chapter(key)
-        ended = self.memos.get(chapter) if chapter and own else None
-        return ended is not None and ended.kind in ("item", "state")
+        if not (chapter and own):
+            return False
+        ended = self.memos.get(chapter)
+        return chapter_number(chapter) < self.iteration or (ended is not None and ended.kind in ("item", "state"))
 
 
 def is_of_activity(entry: Entry) -> bool:
@@ -246,3 +255,7 @@ def is_of_activity(entry: Entry) -> bool:
 
 def _is_taken(entry: Entry) -> bool:
     return entry.kind == "signal" and entry.value is not None
+
+
+def _counts_as_failed(child: Child | None) -> bool:
+    return child is not None and child.status in UNSUCCESSFUL and not child.stale

@@ -11,7 +11,9 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from datetime import datetime, timedelta
-from typing import Any, Final, Literal, TypedDict, Unpack, cast
+from functools import lru_cache
+from types import MappingProxyType
+from typing import Any, Final, Literal, NamedTuple, TypedDict, Unpack, cast
 
 from perdure.clock import Duration, instant, seconds
 from perdure.errors import ConfigurationError
@@ -23,6 +25,7 @@ OnVersion = Literal["resume", "pin", "fail"]
 
 LIST: Final = "@list"
 """The name of the task behind every task list. No declared task can have it."""
+NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
 _NAME: Final = re.compile(r"[A-Za-z0-9_.\-]{1,255}")
 PLAIN_RETRY: Final = ("max_retries", "delay", "factor", "max_delay", "jitter")
 
@@ -59,6 +62,14 @@ class ActivityOptions:
     key: str | None = None
 
 
+class ItemPlace(NamedTuple):
+    """Where an item stands: the list, its number, and what tells this run of the list from another one (`preparing`)."""
+
+    list_id: str
+    seq: int
+    run: str
+
+
 @dataclass(frozen=True, slots=True)
 class CallOptions:
     """Options of one call; `None` leaves the task's own. `retries` as a number leaves the shape of the task's."""
@@ -75,8 +86,8 @@ class CallOptions:
     deadline: float | None = None
     start_delay: float | None = None
     priority: int | None = None
-    item: tuple[str, int] | None = None
-    """The list and number that this call is an item of; set by the list alone."""
+    item: ItemPlace | None = None
+    """What this call is an item of; set by the list alone."""
 
     def stored(self) -> str | None:
         """What must travel with the execution, as JSON; `None` when nothing must."""
@@ -88,7 +99,7 @@ class CallOptions:
         if self.timeout is not None:
             kept["timeout"] = self.timeout
         if self.item is not None:
-            kept["item"] = {"list": self.item[0], "seq": self.item[1]}
+            kept["item"] = {"list": self.item.list_id, "seq": self.item.seq, "run": self.item.run}
         return json.dumps(kept) if kept else None
 
 
@@ -239,6 +250,12 @@ def call_retries(changed: Retry, own: Retry | None) -> Retry | int:
     may hold functions and classes."""
     number = changed.max_retries
     return number if own is not None and number is not None and replace(own, max_retries=number) == changed else changed
+
+
+@lru_cache(maxsize=256)
+def stored_options(text: str | None) -> Mapping[str, Any]:
+    """What `CallOptions.stored` wrote. A pass asks for it several times, and calls of one place have equal options."""
+    return MappingProxyType(json.loads(text)) if text else NOTHING
 
 
 def merged_retry(stored: Mapping[str, Any] | None, own: Retry) -> Retry:

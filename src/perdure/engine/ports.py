@@ -17,6 +17,7 @@ from perdure.model.execution import Event, Execution, JournalEntry, ListItem
 from perdure.model.externals import Answered, NewCompletion
 from perdure.model.policy import Retry, Sizes
 from perdure.model.records import Committed, Conflict, Enqueued, NewExecution, Outcome, Row, Transition
+from perdure.telemetry import Told
 
 if TYPE_CHECKING:
     from perdure.engine.driver import Driver
@@ -73,8 +74,8 @@ class Transport(Protocol):
         """The journal."""
         ...
 
-    async def children(self, execution_id: str) -> list[Execution[Any]]:
-        """Snapshots of the children."""
+    async def children(self, execution_id: str, limit: int | None) -> list[Execution[Any]]:
+        """Snapshots of the children, the first `limit`."""
         ...
 
     def watch(self, handle: Handle[R]) -> AsyncIterator[Event]:
@@ -136,9 +137,11 @@ class Directory(Protocol):
 
 class ChapterEnd(Protocol):
     """Who is told how the pass ended in the middle of a chapter, to add what belongs into the same transition.
-    `task_name` is the task whose function runs in it, `policy` how often it is tried, where not as the task says."""
+    `task_name` is the task whose function runs in it, `shown` what people are told it is, `policy` how often it is tried,
+    where not as the task says."""
 
     task_name: str
+    shown: str
     policy: Retry | None
 
     def ended(self, outcome: Outcome) -> None:
@@ -156,6 +159,7 @@ class Host(Protocol):
     directory: Directory
     retries: Retry
     logger: logging.Logger
+    told: Told | None
     cancel_grace: float
     linger: float
     singly: bool

@@ -19,18 +19,25 @@ from perdure.engine.scope import Scope, current
 from perdure.engine.signature import Signature
 from perdure.engine.task import Task
 from perdure.engine.verbs import Verbs
+from perdure.model.records import Claim
 
 MOST: Final = 1000
 """So many values one worker keeps; beyond that the oldest are let go, and prepared again if need be."""
-Kept: TypeAlias = OrderedDict[tuple[str, str], object]
+Kept: TypeAlias = OrderedDict[tuple[str, str, str], object]
 _by_worker: Final[WeakKeyDictionary[Host, Kept]] = WeakKeyDictionary()
 
 
-async def prepare(verbs: Verbs, task: Task[..., Any], list_id: str) -> object:
-    """What the task prepares for the items of a list here; `None` where it declares nothing. Raises what that raises."""
+def run_of(claim: Claim) -> str:
+    """What tells a list from itself after a retry by hand, and from a later one of its id."""
+    return f"{claim.created_at}.{claim.generation}"
+
+
+async def prepare(verbs: Verbs, task: Task[..., Any], list_id: str, run: str) -> object:
+    """What the task prepares for the items of a list here, anew for each `run` of that list; `None` where it declares
+    nothing. Raises what that raises."""
     if task.preparing.function is None:
         return None
-    kept, key = _by_worker.setdefault(verbs.host, OrderedDict()), (list_id, task.name)
+    kept, key = _by_worker.setdefault(verbs.host, OrderedDict()), (list_id, run, task.name)
     if key not in kept:
         kept[key] = await _prepared(verbs, task)
         while len(kept) > MOST:

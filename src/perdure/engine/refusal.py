@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+from collections.abc import Iterable
 from typing import Any, Final, NoReturn, Protocol
 
 FEW, MANY = 10, 1000
@@ -48,6 +49,13 @@ def abandon(root: asyncio.Task[Any] | None, execution_id: str) -> None:
     could do no more than complain."""
     logger.warning("execution %s: its body does not end; it is abandoned", execution_id)
     _hold(root)
+
+
+def leave_behind(tasks: Iterable[asyncio.Task[Any]], execution_id: str) -> None:
+    """The same for branches that a chapter of a body left behind."""
+    for task in tasks:
+        logger.warning("execution %s: a branch that was left behind does not end; it is abandoned", execution_id)
+        _hold(task)
 
 
 def _hold(task: asyncio.Task[Any] | None) -> None:

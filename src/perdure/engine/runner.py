@@ -24,6 +24,7 @@ from perdure.engine.ports import Host
 from perdure.engine.scope import Scope, current, make_task
 from perdure.engine.styling import Encoded, Verdict
 from perdure.engine.task import Task
+from perdure.engine.telling import ToldDriver
 from perdure.engine.verbs import Pass, Verbs
 from perdure.errors import (
     Abort,
@@ -45,13 +46,15 @@ logger = logging.getLogger("perdure")
 def begin(host: Host, claim: Claim, view: JournalView, context: contextvars.Context) -> Driver:
     """Starts a pass of a claimed execution; the driver goes on by itself. `context` is a clean copy for its body."""
     task = host.directory.task(claim.task_name)
-    driver = Driver(host, claim, view, partial(_concluded, task))
+    driver = (Driver if host.told is None else ToldDriver)(host, claim, view, partial(_concluded, task))
     shared = Pass(driver)
     verbs = Verbs(shared)
     driver.blocking = task is not None and not task.is_async and task.drive is None
     loop = asyncio.get_running_loop()
     scope = driver.scope = scope_of(verbs, shared.root, driver.blocking)
     context.run(current.set, scope)
+    if isinstance(driver, ToldDriver) and host.told is not None:
+        driver.begin(host.told, context)
     coroutine = _body(verbs, task, scope, view)
     driver.start(make_task(loop, coroutine, context, claim.id))
     if claim.cancel_reason is not None:
@@ -82,7 +85,8 @@ async def _body(verbs: Verbs, task: Task[..., Any] | None, scope: Scope, view: J
         if task.drive is not None:
             return await task.drive(verbs, args, kwargs)
         if (place := items.place_of(claim.options)) is not None:
-            verbs.shared.prepared = await preparing.prepare(verbs, task, place[0])
+            run = f"{place.run}+{claim.generation}" if claim.generation else place.run
+            verbs.shared.prepared = await preparing.prepare(verbs, task, place.list_id, run)
         return await run_function(host, task, scope.context, args, kwargs)
     except EXITS as error:  # an exit would end the worker and all that runs beside
         raise left(error, f"the body of task {task.name}") from error
@@ -106,9 +110,11 @@ def _check_fit(host: Host, task: Task[..., Any], driver: Driver, view: JournalVi
 
 def _check_version(host: Host, task: Task[..., Any], driver: Driver) -> None:
     """Raises when a version that is pinned, or not to be gone on with, began this; notes the version that begins."""
-    settings, ledger, enqueued = task.settings, driver.ledger, driver.claim.version
-    begun = begun_by(ledger, enqueued)
-    if settings.on_version == "resume" or begun == settings.version:
+    settings, ledger = task.settings, driver.ledger
+    if settings.on_version == "resume":
+        return
+    begun = begun_by(ledger, driver.claim.version)
+    if begun == settings.version:
         return
     if ledger.untouched:
         now = host.clock.now()
@@ -185,7 +191,7 @@ def _completed(task: Task[..., Any], driver: Driver, value: object) -> Outcome:
 
 def _after(task: Task[..., Any] | None, driver: Driver, error: BaseException) -> Outcome:
     """Retry or the end, for a body that raised."""
-    return _decided(task, driver, _failure(error), error)
+    return _decided(task, driver, _failure(task, error), error)
 
 
 def _decided(task: Task[..., Any] | None, driver: Driver, failure: Failure, error: BaseException) -> Outcome:
@@ -210,7 +216,9 @@ def _wanted(policy: Any, error: BaseException) -> bool:
     return policy.wants(error) or isinstance(error, asyncio.CancelledError)
 
 
-def _failure(error: BaseException) -> Failure:
+def _failure(task: Task[..., Any] | None, error: BaseException) -> Failure:
+    if isinstance(error, Abort) and task is not None:
+        return failure_of(error, encode=task.signature.result.encode)
     if isinstance(error, ExecutionTimedOutError):
         return failure_of(error, kind="timed_out")
     if isinstance(error, ExecutionCancelledError):
@@ -252,8 +260,9 @@ def _log(driver: Driver, failure: Failure, outcome: Outcome) -> None:
     at = f" at {place}" if place else ""
     if isinstance(outcome, Retried):
         pause = (outcome.due_at - driver.host.clock.now()) / 1000
-        logger.warning("task %s attempt %d failed%s (%s: %s); retry in %.3g s",
-                       claim.task_name, claim.attempt, at, failure.type, failure.message, pause, extra=_extra(driver))  # fmt: skip
+        what = f"task {claim.task_name}" if driver.chapter is None else driver.chapter.shown
+        logger.warning("%s attempt %d failed%s (%s: %s); retry in %.3g s",
+                       what, claim.attempt, at, failure.type, failure.message, pause, extra=_extra(driver))  # fmt: skip
     elif isinstance(outcome, Settled) and outcome.status in SETTLED:
         level = logging.WARNING if failure.kind == "aborted" else logging.ERROR
         logger.log(level, "task %s (%s) %s%s: %s: %s", claim.task_name, claim.id, outcome.status, at,

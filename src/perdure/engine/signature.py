@@ -17,7 +17,7 @@ from typing import Any, Final, cast
 import msgspec
 
 from perdure.codec import DecodeError, TypeCodec, argument_digest, codec_for, same_canonical
-from perdure.errors import Abort, InvalidInputError, NotSerializableError
+from perdure.errors import Abort, ConfigurationError, InvalidInputError, NotSerializableError
 
 EMPTY: Final = inspect.Parameter.empty
 KEYWORD_ONLY, VAR_POSITIONAL, VAR_KEYWORD = (
@@ -48,12 +48,16 @@ class Signature:
     """The parameters and result of one function. `what` names it in errors, as in `task embed`; `returns` is the hint of
     the result where it is not what the function itself returns, or a `FromHint` that makes it.
 
-    Raises `NotSerializableError` where a hint cannot be stored.
+    Raises `NotSerializableError` where a hint cannot be stored, `ConfigurationError` for what has no hints, as a `partial`.
     """
 
     def __init__(
         self, function: Callable[..., object], what: str, *, context: bool, returns: object = AS_HINTED
     ) -> None:
+        if not inspect.isroutine(function) and not hasattr(function, "__annotations__"):
+            raise ConfigurationError(
+                f"{what} is {function!r}, no function; write a `def` that calls it, with type hints"
+            )
         self.what, self._function, self._returns = what, function, returns
         self._parameters = list(inspect.signature(function).parameters.values())
         self.context_name = _context_parameter(self._parameters) if context else None
@@ -87,7 +91,7 @@ class Signature:
             bound = self._bindable.bind(*args, **kwargs)
         except TypeError as error:
             first = self.names[0] if self.names else ""
-            looks = first in CONTEXT_WORDS and f"missing a required argument: '{first}'" == str(error)
+            looks = first in CONTEXT_WORDS and str(error).startswith("missing a required argument")
             hint = f"; if it is the execution's context, annotate it: {first}: Context" if looks else ""
             raise InvalidInputError(f"{self.what}: {error}{hint}") from None
         bound.apply_defaults()

@@ -56,6 +56,7 @@ def specify(
         max_crashes=settings.max_crashes,
         retention=None if settings.retention is None else round(settings.retention * 1000),
         external_key=task.external_key(call.arguments),
+        origin=task.origin,
     )
 
 

@@ -161,6 +161,11 @@ class Task(Generic[P, R_co]):
         self.preparing.declare(self.name, function)
         return function
 
+    @property
+    def origin(self) -> str:
+        """Its first name: ids, keys and answers from outside are compared by it, so that a rename changes nothing."""
+        return self.settings.aliases[0] if self.settings.aliases else self.name
+
     def external_key(self, arguments: Arguments) -> str | None:
         """The key by which an execution with these arguments is completed from outside; `None` where it is not."""
         return None

@@ -21,6 +21,7 @@ from perdure.engine.driver import Driver
 from perdure.engine.journal import Branch, verb_key
 from perdure.engine.options import CallSettings, call_retries
 from perdure.engine.ports import Host
+from perdure.engine.refusal import refuse
 from perdure.engine.scope import Scope, current
 from perdure.errors import ExecutionError, Failure, GiveUp, JournalDriftError, NotInExecutionError, StorageError
 from perdure.model.records import Entry, EntryKind
@@ -94,13 +95,20 @@ class Verbs:
         """Returns when a durable verb may act here. Raises `NotInExecutionError` inside an activity's body, and
         `CancelledError` when the pass is over."""
         _ = self.scope
+        await self.held()
+
+    async def held(self) -> None:
+        """Returns while the lease is held. Raises `CancelledError` when the pass is over, or the chapter: a branch that a
+        chapter left behind does not act in the next one."""
+        if self.chapter is not None and self.chapter.over:
+            await refuse(self.driver)
         if self.driver.phase != "running":
             await self.driver.ready()
 
     def ready_now(self) -> None:
         """As `ready`, for verbs that answer at once. They need no lease; what they note waits for it."""
         _ = self.scope
-        if self.driver.unwinding:
+        if self.driver.unwinding or (self.chapter is not None and self.chapter.over):
             self.driver.refused += 1
             raise asyncio.CancelledError
 
@@ -183,8 +191,7 @@ class Verbs:
         """Writes an entry, by default returning once it is durable."""
         driver = self.driver
         self._check_room()
-        if driver.phase != "running":
-            await driver.ready()
+        await self.held()
         driver.write(entry, relaxed=not wait)
         if wait:
             await driver.flushed()

@@ -89,7 +89,7 @@ async def completion(verbs: Verbs, key: str, limit: float | None) -> Completion 
 
     answer = probe(verbs.driver.ledger, verbs.host.clock.now())
     if answer is None:
-        wait = OpenWait(own, "external", key, probe, due_at, external=(claim.task_name, key))
+        wait = OpenWait(own, "external", key, probe, due_at, external=(claim.origin, key))
         answer = cast("tuple[Completion | None]", await verbs.driver.wait(wait))
     return answer[0]
 
@@ -123,8 +123,13 @@ def _timer(verbs: Verbs, key: str, name: str, length: int) -> int:
     """When a timer ends: as recorded, or noted now."""
     entry = verbs.recorded(key, "timer", name)
     if entry is None:
-        driver, begun = verbs.driver, verbs.host.clock.now()
-        entry = Entry(key, MEMO, driver.ledger.take_position(), "timer", name, None, None, begun + length,
-                      begun, None, driver.claim.token)  # fmt: skip
+        entry = timer(verbs, key, name, length)
         verbs.keep(entry)
     return cast("int", entry.due_at)
+
+
+def timer(verbs: Verbs, key: str, name: str, length: int) -> Entry:
+    """A timer that begins now, `length` in milliseconds; not written yet."""
+    driver, begun = verbs.driver, verbs.host.clock.now()
+    return Entry(key, MEMO, driver.ledger.take_position(), "timer", name, None, None, begun + length,
+                 begun, None, driver.claim.token)  # fmt: skip

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 from perdure.clock import Clock
 from perdure.engine.journal import Ledger
@@ -15,11 +15,14 @@ from perdure.model.status import SETTLED, WaitKind
 REST = 50
 """Milliseconds: the least time between two passes that several open waits bring about (R7)."""
 
+FEW = 4
+"""Of so many children one, or fewer, is looked for by itself."""
+
 
 class OpenWait:
     """One branch waiting. `probe(ledger, now)` answers the wait or `None`; `children` are the ids of the children it
     waits for: all of them, with `any_of` the next one that settles, with `failing` also the first without success; `external`
-    is the (task, key) whose completion it waits for."""
+    is the (origin, key) whose completion it waits for."""
 
     __slots__ = (
         "any_of", "children", "due_at", "external", "failing", "future", "key", "kind", "name", "probe", "task",
@@ -68,6 +71,13 @@ class OpenWait:
             self.future.set_result(answer)
 
 
+class Look(NamedTuple):
+    """What a body in memory asks for: how these children are by now, `settled` children being known of."""
+
+    children: tuple[str, ...]
+    settled: int
+
+
 class OpenWaits:
     """All that the branches of one pass wait for. Each may have a timer; `running` tells whether the pass holds its lease,
     without which nothing is answered."""
@@ -114,6 +124,17 @@ class OpenWaits:
     def only_timers_after(self, until: int) -> bool:
         """Whether nothing but timers is waited for, and none of them ends before `until`."""
         return all(wait.kind == "timer" and (wait.due_at or 0) >= until for wait in self._waits.values())
+
+    def look(self) -> Look | None:
+        """What is to be read to answer these waits: of a few of many children how they are by now; `None` for all there is."""
+        children = {id for wait in self._waits.values() for id in wait.children if not self._settled(id)}
+        if not all(wait.children for wait in self._waits.values()) or len(children) * FEW > len(self._ledger.children):
+            return None
+        return Look(tuple(sorted(children)), self._ledger.children_settled)
+
+    def _settled(self, id: str) -> bool:
+        child = self._ledger.child_by_id(id)
+        return child is not None and child.status in SETTLED
 
     def _arm(self, wait: OpenWait) -> None:
         if wait.due_at is not None:

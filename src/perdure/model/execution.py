@@ -40,7 +40,9 @@ class Progress:
 class Execution(Generic[R_co]):
     """One execution at one moment. `input` are the arguments by name as JSON natives; `result` is typed where the task
     is known. `waiting_on` is the kind of the wait first begun, `waits` lists all; `due_at` is the earliest moment at
-    which it may run (again). `crashes` counts workers lost in a row without progress."""
+    which it may run (again). `crashes` counts workers lost in a row without progress. `trace` is its place in a trace of
+    OpenTelemetry: the `traceparent`, perhaps with a `tracestate` behind it. `slot` is a child's place under its parent (see
+    `docs/reference/journal-keys.md`)."""
 
     id: str
     task_name: str
@@ -73,6 +75,8 @@ class Execution(Generic[R_co]):
     children_settled: int = 0
     deadline_at: datetime | None = None
     cancel_reason: str | None = None
+    trace: str | None = None
+    slot: str | None = None
 
     @property
     def settled(self) -> bool:

@@ -1,4 +1,4 @@
-"""What crosses the storage seam about external tasks: completions, by task and key, and their answers.
+"""What crosses the storage seam about external tasks: completions, by task (its first name) and key, and their answers.
 
 As in `records`, all are frozen, payloads are JSON text and instants integer milliseconds UTC.
 """
@@ -17,16 +17,15 @@ class Completion(msgspec.Struct, frozen=True):
 
 
 class NewCompletion(msgspec.Struct, frozen=True):
-    """An external task completed for one key, with a `value` or a `failure`. It counts under the task's name and its
-    `aliases` alike; its own `id` tells a call that was sent again from another one. `retention` (milliseconds) is the
-    task's own."""
+    """An external task completed for one key, with a `value` or a `failure`. `origin` is the task's first name, the same
+    before and after it was renamed; its own `id` tells a call that was sent again from another one. `retention`
+    (milliseconds) is the task's own."""
 
     id: str
-    task_name: str
+    origin: str
     key: str
     value: str | None = None
     failure: str | None = None
-    aliases: tuple[str, ...] = ()
     retention: int | None = None
 
 

@@ -2,7 +2,8 @@
 
     status:failed,timed_out task:x queue:default tag:k=v error:text waiting:signal parent:ID root:ID state:paid since:2h
 
-A space means *and*, a comma *or*, a leading `-` *not*; a value with spaces or commas stands in double quotes. This
+A space means *and*, a comma *or*, a leading `-` *not*; a value with spaces or commas stands in double quotes; an id may
+end in `*`, for all that begin so. This
 module only reads the text; storages turn the terms into SQL or predicates.
 """
 

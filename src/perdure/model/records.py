@@ -91,7 +91,8 @@ class JournalView(msgspec.Struct, frozen=True):
 class NewExecution(msgspec.Struct, frozen=True, omit_defaults=True):
     """An execution to be stored. `due_at` `None` means at once. With `worker_id` it is inserted already leased to that
     worker (token 1, status running). `entries` are copied in (a fork). `input_digest` is compared when an id or
-    idempotency key is met again. `external_key` is what an execution of an external task waits for."""
+    idempotency key is met again. `external_key` is what an execution of an external task waits for. `origin` is the
+    first name of its task, where that is not `task_name`: ids, idempotency keys and external keys are compared by it."""
 
     id: str
     task_name: str
@@ -115,6 +116,7 @@ class NewExecution(msgspec.Struct, frozen=True, omit_defaults=True):
     retention: int | None = None
     worker_id: str | None = None
     external_key: str | None = None
+    origin: str | None = None
     entries: tuple[Entry, ...] = ()
 
 
@@ -159,6 +161,7 @@ class Row(msgspec.Struct, frozen=True):
     progress: str | None
     idempotency_key: str | None
     external_key: str | None
+    origin: str
     options: str | None
     version: str | None
     tags: str | None
@@ -207,6 +210,7 @@ class Claim(msgspec.Struct, frozen=True):
     created_at: int
     started_at: int | None
     due_at: int | None
+    origin: str
 
 
 class ClaimRequest(msgspec.Struct, frozen=True):
@@ -258,7 +262,7 @@ class Suspended(msgspec.Struct, frozen=True, tag=True):
     has taken `taken[i]` so far, standing ready; its counter of settled children reaching `wake_all` (at once) or
     `wake_any` (not before `rest_until`: the coalescing of rule R7); more than `wake_failed` children, stale ones aside,
     having settled without success (at once). Counters are absolute: what the pass knew, plus what it still waits for.
-    `external` is the (task, key) whose completion it waits for. The condition is checked again inside the commit (R8).
+    `external` is the (origin, key) whose completion it waits for. The condition is checked again inside the commit (R8).
     """
 
     waits: tuple[Wait, ...]

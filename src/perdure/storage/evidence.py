@@ -21,7 +21,7 @@ from perdure.storage.invariants import Snapshot, Violation
 class Observed(msgspec.Struct, frozen=True, kw_only=True):
     """One acknowledged answer.
 
-    - `enqueue`: `execution_id` as answered, with `task_name` and `idempotency_key` where one was given;
+    - `enqueue`: `execution_id` as answered, with `task_name` (its first one) and `idempotency_key` where one was given;
     - `signal`: `signal_id`, when the answer was not `None`;
     - `cancel`: `status` as answered, and the `generation` at that time;
     - `claim`: the `token`;

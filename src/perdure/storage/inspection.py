@@ -8,19 +8,25 @@ from __future__ import annotations
 
 import os
 import stat
-from typing import Final, Literal
+from collections.abc import Mapping
+from typing import Final, Literal, cast
 
 import msgspec
 
 from perdure.errors import StorageError
 from perdure.storage._sql import migrations
+from perdure.storage._sql.storage import PlannedStorage
 from perdure.storage.memory import MemoryStorage
+from perdure.storage.moving import Movable
 from perdure.storage.protocol import Storage
 from perdure.storage.sqlite import SQLiteStorage
-from perdure.storage.sqlite.storage import MIGRATIONS
 
 Level = Literal["ok", "warn", "bad"]
 LARGE_LOG: Final = 256 * 1024 * 1024
+CLOCK_DIFFERS: Final = 2000
+"""Milliseconds by which two hosts may differ before somebody should look."""
+OLD_SNAPSHOT: Final = 1_000_000
+"""Transactions."""
 
 
 class Schema(msgspec.Struct, frozen=True):
@@ -55,10 +61,10 @@ def missing(storage: Storage) -> str | None:
 
 def schema(storage: Storage) -> Schema | None:
     """Its schema's version, read without migrating. Raises `StorageError` where it cannot be opened or is too new."""
-    if not isinstance(storage, SQLiteStorage):
+    if not isinstance(storage, PlannedStorage):
         return None
-    known = migrations.load(MIGRATIONS)
-    version = 0 if missing(storage) else int(str(storage.status()["schema_version"]))
+    known = migrations.load(storage.migrations_package)
+    version = 0 if missing(storage) else storage.schema_version()
     if version > len(known) + 1:
         raise StorageError(f"the store has schema version {version}, this perdure knows {len(known)}: upgrade perdure")
     return Schema(version, len(known), tuple(f"{each.version:04} {each.name}" for each in known[version:]))
@@ -66,13 +72,21 @@ def schema(storage: Storage) -> Schema | None:
 
 def script(storage: Storage) -> str | None:
     """The whole schema as SQL, for reading or for running by hand; `None` for a storage without one."""
-    return storage.sql_script() if isinstance(storage, SQLiteStorage) else None
+    return storage.sql_script() if isinstance(storage, PlannedStorage) else None
 
 
 def findings(storage: Storage) -> list[Finding]:
     """What a check-up of the store itself found, beside what it holds. Raises `StorageError` when it cannot be opened."""
-    if not isinstance(storage, SQLiteStorage):
-        return [Finding("ok", "storage", type(storage).__name__)]
+    if isinstance(storage, SQLiteStorage):
+        return [*_seal(storage), *_sqlite(storage)]
+    if isinstance(storage, PlannedStorage):
+        storage.listen(lambda: None)
+        seal = _seal(cast("Movable", storage)) if storage.schema_version() else []
+        return [*seal, *server_findings(storage.status())]
+    return [Finding("ok", "storage", type(storage).__name__)]
+
+
+def _sqlite(storage: SQLiteStorage) -> list[Finding]:
     storage.listen(lambda: None)
     known = storage.status()
     return [
@@ -84,6 +98,13 @@ def findings(storage: Storage) -> list[Finding]:
         _locks(bool(known["locks_work"])),
         _hints(bool(known["hints_work"])),
     ]
+
+
+def _seal(storage: Movable) -> list[Finding]:
+    if not storage.sealed():
+        return []
+    advice = "use the other store; if there is none: perdure copy --unseal with this URL"
+    return [Finding("bad", "sealed", "moved away by `perdure copy`, takes no changes any more", advice)]
 
 
 def _version(version: str, affected: bool) -> Finding:
@@ -134,3 +155,43 @@ def _hints(work: bool) -> Finding:
     if work:
         return Finding("ok", "hints", "processes of this host tell each other of changes")
     return Finding("warn", "hints", "no socket can be had beside the file", "changes are found by asking every 50 ms")
+
+
+def server_findings(known: Mapping[str, object]) -> list[Finding]:
+    """What a server says of itself, as a PostgreSQL storage reports it (`status`)."""
+    return [
+        Finding("ok", "PostgreSQL", str(known["server_version"])),
+        _server_hints(bool(known["hints"]), bool(known["hints_work"])),
+        _server_clock(int(str(known["clock_ahead"]))),
+        _snapshots(int(str(known["oldest_snapshot"]))),
+    ]
+
+
+def _server_hints(wanted: bool, work: bool) -> Finding:
+    if not wanted:
+        return Finding("ok", "hints", "off: changes of others are found by looking, dead workers when their lease ends")
+    if work:
+        return Finding("ok", "hints", "LISTEN was tried out: processes tell each other of changes, the dead are seen")
+    return Finding(
+        "warn", "hints", "LISTEN is accepted, but nothing arrives: a pooler stands in between",
+        "give listen_url=postgresql://… a direct connection, or say hints=off; work is found by looking until then",
+    )  # fmt: skip
+
+
+def _server_clock(ahead: int) -> Finding:
+    if abs(ahead) > CLOCK_DIFFERS:
+        side = "ahead of" if ahead > 0 else "behind"
+        detail = f"the server's clock is {abs(ahead) / 1000:,.1f} s {side} this host's"
+        return Finding(
+            "warn", "server clock", detail, "set the clocks of all hosts by NTP: due times and leases follow them"
+        )
+    return Finding("ok", "server clock", f"agrees with this host's within {CLOCK_DIFFERS / 1000:g} s")
+
+
+def _snapshots(age: int) -> Finding:
+    if age > OLD_SNAPSHOT:
+        detail = f"a session holds a snapshot that is {age:,} transactions old"
+        return Finding(
+            "warn", "vacuum", detail, "look for idle transactions in pg_stat_activity: tables grow meanwhile"
+        )
+    return Finding("ok", "vacuum", "no session holds an old snapshot")

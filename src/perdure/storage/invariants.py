@@ -1,7 +1,9 @@
 """What must hold of the executions in any storage, at any moment between two operations: the rules as pure functions.
 
 Each rule reads one `Snapshot` and yields a `Violation` for each thing that breaks it; its docstring is the invariant.
-`RULES` lists them all. Nothing here reads a storage, judges by clocks of different workers, or mends anything.
+`RULES` lists them all; they cite R1-R16 of the storage's contract, and for what styles promise of trees: T1 children are
+conserved, T2 the finalizer comes once and last. What an operator did (retried, forgot) may look odd and be right: a rule
+claims nothing about it. Nothing here reads a storage, judges by clocks of different workers, or mends anything.
 """
 
 from __future__ import annotations
@@ -13,8 +15,9 @@ from typing import Final
 
 import msgspec
 
-from perdure.model.records import FORGOTTEN, MEMO, Entry, JournalView, Row, WorkerRow
+from perdure.model.records import FORGOTTEN, MEMO, Child, Entry, JournalView, Row, WorkerRow
 from perdure.model.status import SETTLED, STATUSES, UNSUCCESSFUL
+from perdure.model.trees import FINALIZE, Plan, planned
 from perdure.storage.settling import load_waits
 
 ELSEWHERE: Final = frozenset({"signal", "external", "children", "finalize", "limit"})
@@ -52,6 +55,40 @@ class Snapshot:
             if row.parent_id is not None:
                 found[row.parent_id].append(row)
         return found
+
+    @cached_property
+    def slots(self) -> dict[str, dict[str, list[Child]]]:
+        """Children as the journal of their parent shows them, by its id and by slot, in the order of their generations."""
+        found: dict[str, dict[str, list[Child]]] = {}
+        for id, view in self.journals.items():
+            slots = found.setdefault(id, defaultdict(list))
+            for child in sorted(view.children, key=lambda child: child.generation):
+                if child.slot and child.id in self.rows:
+                    slots[child.slot].append(child)
+        return found
+
+    @cached_property
+    def trees(self) -> list[Tree]:
+        """Executions that recorded a `Spawn`."""
+        plans = {row.id: planned(self.journals[row.id].entries) for row in self.rows.values()}
+        return [Tree(self, self.rows[id], plan) for id, plan in plans.items() if plan is not None]
+
+
+class Tree:
+    """A parent task that recorded its `Spawn`. `missing` are the children (their numbers) that do not stand, nor came with the
+    copy that a fork is; `open` those that are not settled and that no operator started again."""
+
+    def __init__(self, at: Snapshot, row: Row, plan: Plan) -> None:
+        self.row, self.plan = row, plan
+        self.slots = at.slots[row.id]
+        copied = {entry.key for entry in at.journals[row.id].entries if entry.kind == "child" and entry.scope == MEMO}
+        slots = list(enumerate(map(plan.slot, range(plan.count))))
+        self.missing = [index for index, slot in slots if slot not in self.slots and slot not in copied]
+        latest = {index: self.slots[slot][-1] for index, slot in slots if slot in self.slots}
+        self.open = [
+            index for index, child in latest.items()
+            if child.status not in SETTLED and child.generation == at.rows[child.id].generation == 0
+        ]  # fmt: skip
 
 
 Rule = Callable[[Snapshot], Iterator[Violation]]
@@ -136,6 +173,47 @@ def children_are_counted(at: Snapshot) -> Iterator[Violation]:
         yield from _unless(shown == stored, "R3", row, "journal and table show different children")
 
 
+def slots_are_conserved(at: Snapshot) -> Iterator[Violation]:
+    """R4: generations of a slot follow each other without a gap, and one is replaced only when it is stale; what is stale is
+    over, or runs under a flag to cancel. So of each slot one child counts, and no other goes on."""
+    for id, slots in at.slots.items():
+        for slot, children in slots.items():
+            numbers = [child.generation for child in children]
+            if numbers != list(range(len(numbers))):
+                yield Violation("R4", id, f"slot {slot!r} holds generations {numbers}")
+            for row in (at.rows[child.id] for child in children[:-1] if not child.stale):
+                yield from _unless(row.generation > 0, "R4", row, f"was replaced in slot {slot!r} and is not stale")
+            for row in (at.rows[child.id] for child in children if child.stale):
+                over = row.status in SETTLED or row.cancel_reason is not None
+                yield from _unless(over, "R4", row, f"is stale, and {row.status}")
+
+
+def children_are_conserved(at: Snapshot) -> Iterator[Violation]:
+    """T1: of the children of a tree none is lost: those that start at once stand as soon as the `Spawn` is recorded, all of
+    them once the tree completed, and then all are settled."""
+    for tree in at.trees:
+        row, plan = tree.row, tree.plan
+        first = row.generation == 0 and plan.origin == row.id and row.cancel_reason is None
+        done = row.status == "completed"
+        lost = tree.missing if done else [index for index in tree.missing if first and index not in plan.later]
+        yield from _unless(not lost, "T1", row, f"{row.status}; of {plan.count} children {lost} are lost")
+        yield from _unless(not (done and tree.open), "T1", row, f"completed, and its children {tree.open} are open")
+
+
+def finalizer_is_once_and_last(at: Snapshot) -> Iterator[Violation]:
+    """T2: a finalizer stands only when every child of its tree was settled; of a completed tree that has one, exactly one
+    completed, and what it came to is the tree's result."""
+    for tree in at.trees:
+        row = tree.row
+        if tree.plan.origin != row.id or FINALIZE not in tree.slots:
+            continue
+        early = sorted([*tree.missing, *tree.open])
+        yield from _unless(not early, "T2", row, f"has a finalizer before its children {early} are settled")
+        ends = [child.result for child in tree.slots[FINALIZE] if child.status == "completed" and not child.stale]
+        once = row.status != "completed" or ends == [row.result]
+        yield from _unless(once, "T2", row, f"completed by {len(ends)} finalizers, or with another result")
+
+
 def closed_means_all_settled(at: Snapshot) -> Iterator[Violation]:
     """R9: an execution is closed exactly when it and all below it are settled."""
     for row in at.rows.values():
@@ -146,10 +224,11 @@ def closed_means_all_settled(at: Snapshot) -> Iterator[Violation]:
 def cancel_reaches_down(at: Snapshot) -> Iterator[Violation]:
     """R9, R10: nothing is open below what settled without success, unless it runs under a flag to cancel, or an
     operator's retry opened it again (it, or what stands between)."""
+    known: dict[str, Row | None] = {}
     for row in at.rows.values():
         if row.status in SETTLED or row.cancel_reason is not None:
             continue
-        ended = next((above for above in _above(at, row) if above.status in UNSUCCESSFUL), None)
+        ended = _ended_above(at, row, known)
         yield from _unless(
             ended is None, "R9", row, f"{row.status} below {ended and ended.id}, which {ended and ended.status}"
         )
@@ -157,6 +236,7 @@ def cancel_reaches_down(at: Snapshot) -> Iterator[Violation]:
 
 def trees_are_trees(at: Snapshot) -> Iterator[Violation]:
     """R4: a parent exists, is one level higher and in the same tree; a root is its own; no execution is above itself."""
+    misfits = 0
     for row in at.rows.values():
         parent = at.rows.get(row.parent_id or "")
         if row.parent_id is None:
@@ -168,7 +248,9 @@ def trees_are_trees(at: Snapshot) -> Iterator[Violation]:
             yield from _unless(
                 fits, "R4", row, f"root {row.root_id}, depth {row.depth} do not follow from its parent's"
             )
-            yield from _unless(all(above.id != row.id for above in _above(at, row)), "R4", row, "is above itself")
+            misfits += not fits
+    for row in at.rows.values() if misfits else ():  # depths that rise everywhere go round in no circle
+        yield from _unless(all(above.id != row.id for above in _above(at, row)), "R4", row, "is above itself")
 
 
 def identities_are_unique(at: Snapshot) -> Iterator[Violation]:
@@ -176,9 +258,7 @@ def identities_are_unique(at: Snapshot) -> Iterator[Violation]:
     and scope; one signal per id."""
     yield from _doubled("id", ((row.id, row.id) for row in at.listed))
     rows = at.rows.values()
-    yield from _doubled(
-        "key", (((r.task_name, r.idempotency_key), r.id) for r in rows if r.idempotency_key is not None)
-    )
+    yield from _doubled("key", (((r.origin, r.idempotency_key), r.id) for r in rows if r.idempotency_key is not None))
     slots = (((r.parent_id, r.slot, r.slot_generation), r.id) for r in rows if r.parent_id and r.slot is not None)
     yield from _doubled("slot", slots)
     for id, view in at.journals.items():
@@ -205,6 +285,9 @@ RULES: Final[tuple[Rule, ...]] = (
     settled_is_whole,
     open_has_a_reason,
     children_are_counted,
+    slots_are_conserved,
+    children_are_conserved,
+    finalizer_is_once_and_last,
     closed_means_all_settled,
     cancel_reaches_down,
     trees_are_trees,
@@ -231,6 +314,26 @@ def _above(at: Snapshot, row: Row) -> Iterator[Row]:
         yield parent
         seen.add(parent.id)
         row, parent = parent, at.rows.get(parent.parent_id or "")
+
+
+def _ended_above(at: Snapshot, row: Row, known: dict[str, Row | None]) -> Row | None:
+    """The nearest of those above that ended without success; `known` remembers, for trees may be deep."""
+    way: list[str] = []
+    ended: Row | None = None
+    while row.id not in known:
+        known[row.id] = None  # so that a circle ends
+        way.append(row.id)
+        parent = at.rows.get(row.parent_id or "")
+        if parent is None or row.generation > 0:
+            break
+        if parent.status in UNSUCCESSFUL:
+            ended = parent
+            break
+        row = parent
+    else:
+        ended = known[row.id]
+    known.update(dict.fromkeys(way, ended))
+    return ended
 
 
 def _doubled(what: str, found: Iterable[tuple[Hashable, str]]) -> Iterator[Violation]:

@@ -1,6 +1,7 @@
 """Finding a storage by its URL: the one place that knows which databases there are.
 
-`sqlite:///file.db` (or an absolute `sqlite:////path/file.db`), `memory://`; others by the entry point group
+`sqlite:///file.db` (or an absolute `sqlite:////path/file.db`), `postgresql://user:password@host/database` (also `postgres://`),
+`memory://`; others by the entry point group
 `perdure.storage`, whose name is the URL's scheme.
 """
 
@@ -17,6 +18,7 @@ from perdure.storage.protocol import Storage
 
 GROUP: Final = "perdure.storage"
 MEMORY, SQLITE = "perdure.storage.memory:MemoryStorage", "perdure.storage.sqlite:SQLiteStorage"
+POSTGRES = "perdure.storage.postgres:PostgresStorage"
 """Loaded when one is opened: an app that is only declared, or runs on the other one, need not have it."""
 
 
@@ -55,15 +57,26 @@ def open_storage(url: str, schema: str = "perdure") -> Storage:
         return cast("Storage", load(MEMORY)())
     if scheme == "sqlite":
         return cast("Storage", load(SQLITE)(_path(url, parts.netloc, parts.path)))
+    if scheme in ("postgres", "postgresql"):
+        return _postgres(url, schema)
     from importlib.metadata import entry_points  # slow to import, and rarely asked
 
     for point in entry_points(group=GROUP):
         if point.name == scheme:
             return cast("Storage", point.load()(url, schema))
-    hint = " (PostgreSQL is not there yet)" if scheme in ("postgres", "postgresql") else ""
     raise ConfigurationError(
-        f"url {without_password(url)!r} names no storage{hint}; write sqlite:///file.db or memory://"
+        f"url {without_password(url)!r} names no storage; write sqlite:///file.db, postgresql://user@host/database or memory://"
     )
+
+
+def _postgres(url: str, schema: str) -> Storage:
+    try:
+        storage = load(POSTGRES)
+    except ImportError as error:
+        raise ConfigurationError(
+            f"url {without_password(url)!r} needs `pip install 'perdure[postgres]'` ({error})"
+        ) from error
+    return cast("Storage", storage(url, schema))
 
 
 def _path(url: str, host: str, path: str) -> str:

@@ -9,9 +9,9 @@ R2   A transition applies only while the execution runs under exactly that lease
      `lost` and changes nothing. The token is checked inside the writing statement.
 R3   Entries, spawned executions and outcome of a transition become visible together or not at all; so do a new count of
      attempts (`anew`) and the removal of what an earlier chapter recorded (`drop`, signals taken excepted).
-R4   Ids are made by the caller: every mutating call can be sent again. Unique: id; (task, idempotency key); (parent,
-     slot, generation); (execution, journal key, scope). First write wins; a resent item answers as if it were new work
-     that stood already.
+R4   Ids are made by the caller: every mutating call can be sent again. Unique: id; (origin, idempotency key); (parent, slot,
+     generation); (execution, journal key, scope). First write wins; a resent item answers as if it were new work that
+     stood already. The origin of a task is its first name: a renamed one is the same here.
 R5   Claim: due, in a demanded queue, of a demanded task; by priority, then due time, then id. The token rises with
      each claim; `crashes` rises in the claim and falls to 0 by progress (an entry, a spawn, an outcome), an orderly
      release included.
@@ -20,7 +20,8 @@ R6   At most one live lease per execution. One renewed row per worker. A dead wo
      due again once it says what it holds.
 R7   A settling child counts up its parent's `children_settled` in the same transaction, grouped per parent per batch. A
      waiting parent falls due when its `wake_all` is reached, or at `rest_until` when its `wake_any` is; one with a
-     `wake_failed` also when a child that is not stale settles without success.
+     `wake_failed` also when a child that is not stale settles without success, and then since the millisecond before
+     its own creation: it is claimed before the siblings that it is to cancel.
 R8   Suspending checks its condition again inside the same commit.
 R9   Settled is final (`retry` opens a new generation). An execution that settles without success cancels what is open
      below it in the same transaction. `closed_at` is set when it and all descendants are settled.
@@ -29,7 +30,7 @@ R10  Cancel settles pending and waiting subtrees at once and flags running ones;
 R11  An execution whose worker dies `max_crashes` times in a row without progress fails with kind `worker_lost`. A claim
      hands out at most one execution with two or more crashes, and only if `suspects`.
 R12  Signals are kept until asked for, in order of acceptance per (execution, name); their own id deduplicates. Of an
-     external task there is one completion per (task, key), kept before, while and after somebody waits; first write wins.
+     external task there is one completion per (origin, key), kept before, while and after somebody waits; first write wins.
 R13  Rows are taken in ascending id order. Retryable database errors are retried inside the storage.
 R14  Hints may be lost or doubled.
 R15  Prune removes whole closed trees, oldest first, in bounded bites; and completions that are as old when no

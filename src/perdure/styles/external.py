@@ -110,7 +110,7 @@ class ExternalTask(Task[[str], R], Generic[R]):
     async def answer(self, transport: Transport, key: str, value: str | None, failure: str | None) -> Answer[R]:
         """Sends an encoded value or failure by a client, and reads what stands."""
         checked = checked_key(self.name, key, self.owner.sizes.name)
-        answered = await transport.complete(self, NewCompletion("", self.name, checked, value, failure))
+        answered = await transport.complete(self, NewCompletion("", self.origin, checked, value, failure))
         stands = answered.completion
         return Answer(
             task_name=self.name,

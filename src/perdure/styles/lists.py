@@ -8,8 +8,9 @@ early ends its item in the same transition.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Sized
 from functools import partial
+from itertools import islice
 from typing import Any, Final, Unpack, cast
 
 import msgspec
@@ -21,6 +22,7 @@ from perdure.codec import (
     encode_failure,
     exception_of,
     failure_of,
+    keep_value,
 )
 from perdure.engine import chapters, preparing
 from perdure.engine.activity import timeout_of
@@ -30,7 +32,6 @@ from perdure.engine.children import child_result, met_child, slot_of, start_chil
 from perdure.engine.declaring import Declarer
 from perdure.engine.handle import Handle
 from perdure.engine.items import (
-    NATURAL,
     ItemRecord,
     ItemsCodec,
     ItemSpec,
@@ -40,7 +41,7 @@ from perdure.engine.items import (
     records_of,
     specs_of,
 )
-from perdure.engine.options import LIST, CallOptions, ListSettings, TaskOptions, call_options
+from perdure.engine.options import LIST, CallOptions, ItemPlace, ListSettings, TaskOptions, call_options
 from perdure.engine.ports import Directory, Owner, Transport
 from perdure.engine.scope import body_scope
 from perdure.engine.signature import Arguments, Signature
@@ -50,12 +51,13 @@ from perdure.engine.verbs import Verbs
 from perdure.errors import (
     Abort,
     ConfigurationError,
+    ExecutionCancelledError,
     ExecutionError,
     ExecutionFailedError,
+    Failure,
     GiveUp,
     InvalidInputError,
     JournalDriftError,
-    NotSerializableError,
     PayloadTooLargeError,
     PerdureError,
 )
@@ -64,8 +66,11 @@ from perdure.model.policy import Retry, Sizes, exceeds
 from perdure.model.records import Entry, Outcome, Settled
 
 FOREVER: Final = Retry.forever(delay=5)
+PLAIN: Final = CallOptions()
 OWN: Final = frozenset({"queue", "timeout", "retries"})
 """Options of a call that an item may have; retries are the list's."""
+JOINED: Final = frozenset({"children_failed", "finalize_failed"})
+"""Failures of a tree or sequence that no retry of it covers."""
 Items = Sequence[Call[object]] | Mapping[str, Call[object]]
 
 
@@ -73,6 +78,7 @@ class Planned(msgspec.Struct, frozen=True):
     """An item to be stored, and what makes it the same item again."""
 
     spec: ItemSpec
+    origin: str
     digest: str
 
 
@@ -104,9 +110,9 @@ class ListSignature(Signature):
         return {"items": specs_of(text)}
 
     def digest(self, arguments: Arguments) -> str:
-        """Equal for equal names, tasks and inputs, in the same order."""
+        """Equal for equal names, tasks and inputs, in the same order; a renamed task is the same one."""
         planned = _planned(arguments)
-        return argument_digest({"items": [[each.spec.name, each.spec.task, each.digest] for each in planned]})
+        return argument_digest({"items": [[each.spec.name, each.origin, each.digest] for each in planned]})
 
 
 def _in_order(items: list[object]) -> list[object]:
@@ -129,31 +135,39 @@ def list_task(owner: Owner, directory: Directory) -> Task[..., list[ListItem]]:
 
 async def planned(items: Items, sizes: Sizes) -> tuple[Planned, ...]:
     """Items checked as calls are at enqueue. Raises `InvalidInputError`, `PayloadTooLargeError`, `ConfigurationError`."""
-    named: list[tuple[str | None, object]]
-    if isinstance(items, Mapping):
-        named = [(_item_name(name, sizes), call) for name, call in items.items()]
-    else:
-        named = [(None, call) for call in items]
+    given = cast("object", items)
+    if isinstance(given, Sized) and len(given) > sizes.items:
+        raise PayloadTooLargeError(f"the list has {len(given)} items; at most {sizes.items}, see Sizes(items=...)")
+    named = _named(items, sizes)
     if len(named) > sizes.items:
-        raise PayloadTooLargeError(f"the list has {len(named)} items; at most {sizes.items}, see Sizes(items=...)")
+        raise PayloadTooLargeError(f"the list has more than {sizes.items} items; see Sizes(items=...)")
     return tuple([await _plan(seq, name, call, sizes) for seq, (name, call) in enumerate(named)])
+
+
+def _named(items: object, sizes: Sizes) -> list[tuple[str | None, object]]:
+    """The items, each with its name if it has one. No more are asked for than may be: a generator may have no end."""
+    if isinstance(items, Mapping):
+        named = cast("Mapping[object, object]", items)
+        return [(_item_name(name, sizes), call) for name, call in named.items()]
+    if not isinstance(items, Iterable):
+        raise ConfigurationError(f"the items of a list are {items!r}; they must be calls, [task.call(...), ...]")
+    return [(None, call) for call in islice(cast("Iterable[object]", items), sizes.items + 1)]
 
 
 async def _plan(seq: int, name: str | None, given: object, sizes: Sizes) -> Planned:
     if not isinstance(given, Call):
         raise ConfigurationError(f"item {seq} of the list is {given!r}; it must be a call: task.call(...)")
     call = await cast("Call[Any]", given).prepared()
-    task, options, plain = call.task, call.options, CallOptions()
-    wrong = [
-        each for each in CallOptions.__slots__ if each not in OWN and getattr(options, each) != getattr(plain, each)
-    ]
+    task, options = call.task, call.options
+    asked = () if options == PLAIN else CallOptions.__slots__
+    wrong = [each for each in asked if each not in OWN and getattr(options, each) != getattr(PLAIN, each)]
     if wrong:
         raise ConfigurationError(
             f"item {seq} of the list, task {task.name}, has no {wrong[0]} of its own; the list has"
         )
     text = checked_input(task.name, task.signature.encode(call.arguments), sizes)
     spec = ItemSpec(task.name, msgspec.Raw(text.encode()), name, options.queue, options.timeout)
-    return Planned(spec, task.signature.digest(call.arguments))
+    return Planned(spec, task.origin, task.signature.digest(call.arguments))
 
 
 def _item_name(name: object, sizes: Sizes) -> str:
@@ -234,14 +248,18 @@ class Run:
             raise JournalDriftError(
                 f"item {seq} ({spec.shown}) of list {self.driver.claim.id}: task {spec.task} is not declared in this app"
             )
+        list_id = self.driver.claim.id
         chapter = Chapter(
-            seq, task.name, list_id=self.driver.claim.id, items=self._read, at_end=partial(self._failed, seq, spec)
-        )
+            seq, task.name, shown=f"item {seq} ({spec.shown}) of list {list_id}", list_id=list_id, items=self._read,
+            at_end=partial(self._failed, seq, spec),
+        )  # fmt: skip
         try:
             value = await self._value(chapter, spec, task)
         except Abort as abort:
             chapters.check_pass(self.verbs)
             value = abort
+        if isinstance(value, Abort):
+            keep_value(value, task.signature.result.encode)
         if isinstance(value, Abort) and value.scope == "list":
             raise value
         entry = self._entry(seq, spec, task, value)
@@ -260,7 +278,7 @@ class Run:
         if queue != claim.queue or task.drive is not None:
             return await self._elsewhere(chapter, Call(task, arguments, self._options(chapter.number, spec, queue)))
         limit = spec.timeout or timeout_of(task.settings.timeout, claim.attempt, f"task {task.name}")
-        before = partial(preparing.prepare, task=task, list_id=claim.id)
+        before = partial(preparing.prepare, task=task, list_id=claim.id, run=preparing.run_of(claim))
         return await chapters.run(self.verbs, chapter, task, args, kwargs, limit, before)
 
     def _entry(self, seq: int, spec: ItemSpec, task: Task[..., Any], value: object) -> Entry:
@@ -270,7 +288,8 @@ class Run:
             self.host.logger.warning(
                 "item %d (%s) of list %s aborted: %s", seq, spec.shown, self.driver.claim.id, value
             )
-            text, failure = _aborted_value(task, value), encode_failure(failure_of(value))
+            kept = failure_of(value)
+            text, failure = _text_of(kept), encode_failure(kept)
         else:
             text = task.signature.result.encode(value)
         limit = self.host.sizes.result
@@ -281,10 +300,11 @@ class Run:
 
     def _failed(self, seq: int, spec: ItemSpec, outcome: Outcome) -> None:
         """The list ends because of this item: the item's own end goes into the same transition."""
-        if not isinstance(outcome, Settled) or outcome.status == "cancelled":
+        if not isinstance(outcome, Settled) or self.driver.cancel_reason is not None:
             return
         failure, claim = decode_failure(outcome.failure), self.driver.claim
-        value = None if failure.value is None else self.host.payloads.wrap(msgspec.json.encode(failure.value).decode())
+        text = _text_of(failure)
+        value = None if text is None else self.host.payloads.wrap(text)
         scope = f"{claim.generation}.{claim.attempt}"
         self.driver.outbox.add(chapters.entry_of(self.verbs, "item", seq, spec.task, value, outcome.failure, scope))
         preparing.forget(self.host, self.driver.claim.id)
@@ -299,10 +319,13 @@ class Run:
     def _options(self, seq: int, spec: ItemSpec, queue: str) -> CallOptions:
         task = self.host.directory.task(LIST)
         retries = policy_of(task, self.driver)
-        return CallOptions(queue=queue, timeout=spec.timeout, retries=retries, item=(self.driver.claim.id, seq))
+        claim = self.driver.claim
+        place = ItemPlace(claim.id, seq, preparing.run_of(claim))
+        return CallOptions(queue=queue, timeout=spec.timeout, retries=retries, item=place)
 
     async def _elsewhere(self, chapter: Chapter, call: Call[Any]) -> Any:
-        """The result of an item as a child, which tries as the list's policy says."""
+        """The result of an item as a child, which tries as the list's policy says. What children of its own came to is no
+        failure of its body and ends it for good, so there the list itself tries again, with a new child."""
         self.driver.chapter = chapter
         self.driver.set_timeout(None)
         self.verbs.shared.enter(chapter.prefix)
@@ -313,24 +336,27 @@ class Run:
         await self.driver.flushed()
         try:
             return await child_result(inside, child, call.task)
-        except ExecutionFailedError as error:
-            if error.failure is not None and error.failure.kind == "aborted":
+        except (ExecutionFailedError, ExecutionCancelledError) as error:
+            chapters.check_pass(self.verbs)
+            kind = None if error.failure is None else error.failure.kind
+            if kind == "aborted":
                 raise _abort_of(error) from error
+            if kind in JOINED:
+                raise
             raise GiveUp(str(error)) from error
 
 
-def _aborted_value(task: Task[..., Any], abort: Abort) -> str | None:
-    """The value of an abort, as JSON without a type, else by the type of the task's result."""
-    if abort.value is None:
-        return None
-    try:
-        return NATURAL.encode(abort.value)
-    except NotSerializableError:
-        return task.signature.result.encode(abort.value)
+def _text_of(failure: Failure) -> str | None:
+    """The value of an abort as JSON text."""
+    return None if failure.value is None else msgspec.json.encode(failure.value).decode()
 
 
 def _abort_of(error: ExecutionError) -> Abort:
-    """The abort by which a child ended."""
+    """The abort by which a child ended, with its record."""
     assert error.failure is not None
     found = exception_of(error.failure)
-    return found if isinstance(found, Abort) else Abort(error.failure.message, scope=error.failure.scope)
+    if isinstance(found, Abort):
+        return found
+    abort = Abort(error.failure.message, scope=error.failure.scope)
+    abort.failure = error.failure  # type: ignore[attr-defined]
+    return abort

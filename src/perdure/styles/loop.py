@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Concatenate, Final, Generic, ParamSpec, TypeVar, Unpack, cast, overload
 
-from perdure.clock import Duration, seconds
+from perdure.clock import Duration, milliseconds, seconds
 from perdure.codec import DecodeError
 from perdure.engine import chapters, waiting
 from perdure.engine.blocking import BlockingContext
@@ -29,11 +29,14 @@ from perdure.engine.task import Task
 from perdure.engine.verbs import Verbs
 from perdure.errors import Abort, ConfigurationError, GiveUp, InvalidInputError, JournalDriftError, PerdureError
 from perdure.model.outline import Part
+from perdure.model.records import Entry
 
 P = ParamSpec("P")
 R = TypeVar("R")
 T_co = TypeVar("T_co", covariant=True)
 SAME: Final = object()
+PAUSE: Final = "sleep@delay#0"
+"""What follows the number of an iteration in the key of the timer before it."""
 Delay = Duration | Callable[[int], Duration]
 
 
@@ -74,6 +77,10 @@ class LoopDrive:
             raise ConfigurationError(
                 f"{what} max_iterations is {max_iterations!r}; it must be a whole number from 1, or None for no end"
             )
+        if inspect.iscoroutinefunction(delay):
+            raise ConfigurationError(
+                f"{what} delay is an async def; it must be seconds, a timedelta or a plain function"
+            )
         self._what, self._most = what, max_iterations
         self._delay = delay if delay is None or callable(delay) else seconds(delay, f"{what} delay")
 
@@ -92,9 +99,11 @@ class LoopDrive:
         number, text = _begun(verbs)
         if text is not None:
             args, kwargs = _arguments(task, host.payloads.unwrap(text))
+        if self._enough(number) and not _under_way(verbs, number):  # a deploy lowered the bound
+            return LoopResult(False, None, number)
         while True:
             await self._pause(verbs, number)
-            chapter = Chapter(number, task.name, iteration=number)
+            chapter = Chapter(number, task.name, shown=f"task {task.name} iteration {number}", iteration=number)
             timeout = running_time(task, driver.claim)
             answer = await chapters.run(verbs, chapter, task, args, kwargs, timeout)
             if isinstance(answer, Abort):
@@ -103,14 +112,18 @@ class LoopDrive:
                 return LoopResult(True, cast("Done[Any]", answer).value, number + 1)
             if not isinstance(answer, Continue):
                 raise GiveUp(f"{self._what}: iteration {number} returned {answer!r}; return Continue(...) or Done(...)")
-            if number + 1 == self._most:
+            if self._enough(number + 1):
                 return LoopResult(False, None, number + 1)
             if answer.input is not SAME:
                 text = host.payloads.wrap(self._next(verbs, task, answer.input, number))
+            timer = self._timer(verbs, number + 1)
             entry = chapters.entry_of(verbs, "iteration", number + 1, "iteration", text)
-            await chapters.turn(verbs, entry, chapter.prefix)
+            await chapters.turn(verbs, entry, chapter.prefix, timer)
             number += 1
             args, kwargs = _arguments(task, host.payloads.unwrap(text or driver.claim.input))
+
+    def _enough(self, iterations: int) -> bool:
+        return self._most is not None and iterations >= self._most
 
     def _next(self, verbs: Verbs, task: Task[..., Any], given: object, number: int) -> str:
         """The input of the next iteration, checked as at enqueue. Raises `InvalidInputError`, `PayloadTooLargeError`."""
@@ -121,24 +134,36 @@ class LoopDrive:
             raise InvalidInputError(f"{self._what}: what iteration {number} continues with: {error}") from error
 
     async def _pause(self, verbs: Verbs, number: int) -> None:
-        """The delay before an iteration: a durable sleep. A function of it is asked once, with the iteration before."""
+        """The delay before an iteration: a durable sleep until its timer ends, which a deploy may have added."""
         if self._delay is None or number == 0:
             return
         inside = Verbs(verbs.shared, Branch("delay", chapter_prefix(number)))
-        known = verbs.driver.ledger.memos.get(chapter_prefix(number) + "sleep@delay#0")
-        length: Duration = 0.0
-        if known is None:
-            length = self._delay(number - 1) if callable(self._delay) else self._delay
-        await waiting.sleep(inside, length, None)
+        known = verbs.driver.ledger.memos.get(chapter_prefix(number) + PAUSE)
+        await waiting.sleep(inside, 0 if known is not None else self._length(self._delay, number), None)
+
+    def _timer(self, verbs: Verbs, number: int) -> Entry | None:
+        """The timer before an iteration, written with its beginning. A function that fails, fails the iteration before it."""
+        if self._delay is None:
+            return None
+        length = milliseconds(self._length(self._delay, number), f"{self._what} delay")
+        return waiting.timer(verbs, chapter_prefix(number) + PAUSE, "sleep", length)
+
+    def _length(self, delay: Delay, number: int) -> Duration:
+        return delay(number - 1) if callable(delay) else delay
 
 
 def _begun(verbs: Verbs) -> tuple[int, str | None]:
     """The iteration that is on, and its input where it is not the execution's own."""
-    entries = [entry for entry in verbs.driver.ledger.memos.values() if entry.kind == "iteration"]
-    if not entries:
-        return 0, None
-    last = max(entries, key=lambda entry: entry.position)
-    return int(last.key.removesuffix("/")), last.value
+    ledger = verbs.driver.ledger
+    entry = ledger.memos.get(chapter_prefix(ledger.iteration))
+    return ledger.iteration, None if entry is None else entry.value
+
+
+def _under_way(verbs: Verbs, number: int) -> bool:
+    """Whether an iteration has recorded something of its own."""
+    ledger, prefix = verbs.driver.ledger, chapter_prefix(number)
+    own = (key for key in (*ledger.memos, *ledger.children) if key.startswith(prefix))
+    return any(key not in (prefix, prefix + PAUSE) for key in own)
 
 
 def _arguments(task: Task[..., Any], text: str) -> tuple[list[object], dict[str, object]]:

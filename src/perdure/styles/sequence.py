@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, Unpack, cast, overloa
 import msgspec
 
 from perdure.codec import DecodeError, failure_of
-from perdure.engine.children import check_depth, enter, prepared, settled_child, spec_of, standing
+from perdure.engine.children import check_depth, check_task, enter, prepared, settled_child, spec_of, standing
 from perdure.engine.declaring import Declarer
 from perdure.engine.mapping import TaskOf
-from perdure.engine.options import CodelessSettings, TaskOptions
+from perdure.engine.options import CodelessSettings, OnVersion, TaskOptions
 from perdure.engine.signature import FromHint
 from perdure.engine.styling import Encoded, Verdict, children_failed
 from perdure.engine.task import Call, Task
 from perdure.errors import ConfigurationError, PerdureError
-from perdure.model.outline import Part
+from perdure.model.outline import STEP, Part
 
 if TYPE_CHECKING:
     from perdure.engine.verbs import Verbs
@@ -42,6 +42,8 @@ K = TypeVar("K")
 class SequenceSettings(CodelessSettings, total=False):
     """Keyword options of `app.sequence`. A sequence runs no code of its own: retries and timeouts are its steps'."""
 
+    on_version: OnVersion
+
 
 class Sequence:
     """How one sequence is run."""
@@ -59,7 +61,7 @@ class Sequence:
 
     async def drive(self, verbs: Verbs, args: list[object], kwargs: dict[str, object]) -> Any:
         """Goes on at the step that stands last."""
-        children = [standing(verbs, verbs.task_name, _slot(index)) for index in range(len(self.steps))]
+        children = [self._standing(verbs, index) for index in range(len(self.steps))]
         first = next((i for i, child in enumerate(children) if child is None or child.status != "completed"), None)
         child = children[-1]
         for index in range(len(self.steps) if first is None else first, len(self.steps)):
@@ -71,6 +73,13 @@ class Sequence:
             if child.status != "completed":
                 raise children_failed([(index, child)], len(self.steps))
         return Encoded(cast("str", cast("Child", child).result))
+
+    def _standing(self, verbs: Verbs, index: int) -> Child | None:
+        """The child of a step. Steps are known by their place, so that one inserted under running work is drift."""
+        child = standing(verbs, verbs.task_name, _slot(index))
+        if child is not None:
+            check_task(verbs, child, self.steps[index].name, f"step {index}")
+        return child
 
     async def _start(
         self, verbs: Verbs, index: int, before: Child | None, args: list[object], kwargs: dict[str, object]
@@ -195,4 +204,4 @@ def _step(name: str, index: int, step: object) -> Task[..., Any]:
 
 def _slot(index: int) -> str:
     """The place of a step. No task is named so, so that no alias meets it."""
-    return f"#{index}"
+    return f"{STEP}{index}"

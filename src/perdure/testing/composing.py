@@ -27,12 +27,12 @@ from perdure.model.records import (
     Wait,
 )
 from perdure.model.status import SETTLED, UNSUCCESSFUL
+from perdure.model.trees import planned
 from perdure.storage import Storage
 from perdure.storage.opening import open_storage
 from perdure.testing import wishes
+from perdure.testing.growing import FAILURE, joined
 from perdure.testing.wishes import CompletionWish, ExecutionWish, OutcomeWish, SpawnWish, TransitionWish
-
-FAILURE = '{"kind":"error","type":"ValueError","message":"it broke"}'
 
 
 class Composer:
@@ -63,7 +63,7 @@ class Composer:
             deadline_at=self._after(wish.deadline), input_digest=wish.digest, idempotency_key=wish.key,
             tags='{"color":"red"}' if wish.priority == 0 else None, max_crashes=wish.max_crashes,
             retention=wish.retention, worker_id=wish.worker, entries=(self._entry("x", "result"),) if wish.forked else (),
-            external_key=wish.external,
+            external_key=wish.external, origin=wishes.TASKS[0] if wish.renamed else None,
         )  # fmt: skip
 
     def _after(self, delay: int | None) -> int | None:
@@ -78,8 +78,7 @@ class Composer:
     def completion(self, wish: CompletionWish, id: str) -> NewCompletion:
         """A completion of an external task."""
         value, failure = (None, FAILURE) if wish.failed else (f'"{id}"', None)
-        aliases = tuple(task for task in wishes.TASKS if task != wish.task) if wish.renamed else ()
-        return NewCompletion(id, wish.task, wish.key, value, failure, aliases, wish.retention)
+        return NewCompletion(id, wish.task, wish.key, value, failure, wish.retention)
 
     def picked(self, wish: TransitionWish) -> Row:
         """The row that a transition is about."""
@@ -127,7 +126,7 @@ class Composer:
     def _outcome(self, row: Row, view: JournalView, entries: Sequence[Entry], wish: OutcomeWish) -> Outcome:
         match wish.ending:
             case "completed":
-                return Completed("1")
+                return Completed("1") if planned(view.entries) is None or joined(view) else Released(self.now)
             case "failed" | "timed_out" | "cancelled":
                 return Settled(wish.ending, FAILURE)
             case "retried":
@@ -159,7 +158,7 @@ class Composer:
             wake_all=known + open_children if join in ("all", "both", "failed") else None,
             wake_failed=failed if join == "failed" else None,
             rest_until=self.now + wish.rest,
-            external=(row.task_name, external) if external else None,
+            external=(row.origin, external) if external else None,
         )
 
 

@@ -22,7 +22,9 @@ from perdure.testing.faults import FaultyStorage
 from perdure.testing.idleness import LoopWatch
 
 T = TypeVar("T")
-LOOKS: Final = frozenset({"Heart._beat_and_next", "Maintenance._look", "Claimer._ticked", "Waiters._ticked"})
+LOOKS: Final = frozenset(
+    {"Heart._beat_and_next", "Maintenance._look", "Claimer._ticked", "Waiters._ticked", "Gauges._look"}
+)
 """By name the calls with which a worker or a client looks around without a reason."""
 CHANGES: Final = ("enqueue", "commit", "signal", "complete_external", "cancel", "retry", "forget")
 SPREAD: Final = 10

@@ -25,6 +25,7 @@ from perdure.clock import Duration, seconds
 from perdure.engine.scope import current, make_task
 from perdure.errors import ConfigurationError
 from perdure.ids import Ids
+from perdure.storage import Storage
 from perdure.storage.opening import open_storage
 from perdure.testing.clock import START, VirtualClock
 from perdure.testing.driving import Drive
@@ -56,11 +57,15 @@ class TestApp:
         seed: int = 0,
     ) -> None:
         self.app, self.clock = app, VirtualClock(start)
-        self.faults = FaultyStorage(open_storage("memory://"))
+        self.faults = FaultyStorage(self.make_storage())
         self.crashes = 0
         self._always_replay = self.replays_by_default if always_replay is None else always_replay
         self._patience, self._ids = patience, Ids(seed)
         self._starting: asyncio.Task[None] | None = None
+
+    def make_storage(self) -> Storage:
+        """A new, empty storage. For a subclass on another one: it must be `inline`, for virtual time waits for no thread."""
+        return open_storage("memory://")
 
     # -- opening and closing ------------------------------------------------------------------------------------------
 

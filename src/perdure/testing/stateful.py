@@ -22,12 +22,24 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from perdure.model.externals import NewCompletion
 from perdure.model.query import Query, parse
-from perdure.model.records import ClaimRequest, Conflict, Found, Heartbeat, NewSignal, Transition, WorkerRow
+from perdure.model.records import (
+    ClaimRequest,
+    Conflict,
+    Found,
+    Heartbeat,
+    JournalView,
+    NewSignal,
+    Row,
+    Transition,
+    WorkerRow,
+)
+from perdure.model.trees import FINALIZE, planned
 from perdure.storage import Storage
 from perdure.storage.check import Observed, check, compare, read
 from perdure.storage.protocol import Order
 from perdure.testing import wishes
 from perdure.testing.composing import Composer
+from perdure.testing.growing import grown, withered
 from perdure.testing.likeness import alike, differences, kinds
 from perdure.testing.wishes import LEASE, CompletionWish, ExecutionWish, TransitionWish
 
@@ -80,7 +92,9 @@ class StorageMachine(Composer, RuleBasedStateMachine):
             by_key = not isinstance(answer, Conflict) and (answer.created or answer.id != item.id)
             key = item.idempotency_key if by_key else None
             self.history.append(
-                Observed(verb="enqueue", execution_id=answer.id, task_name=item.task_name, idempotency_key=key)
+                Observed(
+                    verb="enqueue", execution_id=answer.id, task_name=item.origin or item.task_name, idempotency_key=key
+                )
             )
 
     @rule(worker=st.sampled_from(wishes.WORKERS), limit=st.integers(1, 5), suspects=st.booleans(), narrow=st.booleans())
@@ -114,6 +128,23 @@ class StorageMachine(Composer, RuleBasedStateMachine):
     def work_more(self, worker: str, wanted: list[TransitionWish]) -> None:
         """The same again: it is to happen oftener than the rest."""
         self.work(worker, wanted)
+
+    @precondition(lambda self: self.rows)
+    @rule(worker=st.sampled_from(wishes.WORKERS), pick=wishes.picks, count=st.integers(0, 3), ended=wishes.ends)
+    def grow(self, worker: str, pick: int, count: int, ended: list[bool]) -> None:
+        """Some passes of a tree, after each of which those of its children end that can be claimed."""
+        trees = [row for row in self.rows if planned(self.model.journal([row.id])[0].entries)] or self.rows
+        id = trees[pick % len(trees)].id
+        for well in ended:
+            self._pass(worker, id, lambda row, view: grown(row, view, count, self.now))
+            for child in self.model.journal([id])[0].children:
+                self._pass(worker, child.id, lambda row, view, well=well: withered(row, view, well, self.now))
+
+    def _pass(self, worker: str, id: str, move: Callable[[Row, JournalView], Transition]) -> None:
+        self._claim(ClaimRequest(worker, ALL_QUEUES, ALL_TASKS, 10, ids=(id,)))
+        (row,), (view,) = self.model.get([id]), self.model.journal([id])
+        if row is not None and row.status == "running":
+            self._commit([move(row, view)])
 
     @precondition(lambda self: self.ids)
     @rule(picks=wishes.many_picks, name=st.sampled_from(("go", *wishes.SIGNALS)), resent=st.booleans())
@@ -261,7 +292,10 @@ class StorageMachine(Composer, RuleBasedStateMachine):
         self.history += [Observed(verb="claim", execution_id=claim.id, token=claim.token) for claim in answer.claims]
 
     def _commit(self, transitions: list[Transition]) -> None:
-        self._both("commit", lambda storage: storage.commit(transitions, self.now))
+        answers = self._both("commit", lambda storage: storage.commit(transitions, self.now))
+        for transition, answer in zip(transitions, answers, strict=True):
+            if not answer.lost and any(spawn.slot == FINALIZE for spawn in transition.spawns):
+                self.tally.update(["tree: finalized"])
 
 
 def against(

@@ -17,7 +17,7 @@ QUEUES: Final = ("default", "mail")
 WORKERS: Final = ("w1", "w2", "w3")
 SIGNALS: Final = ("go", "stop")
 NAMES: Final[tuple[frozenset[str], ...]] = (frozenset(), frozenset({"go"}), frozenset({"go"}), frozenset(SIGNALS))
-EXTERNALS: Final = ("k1", "k2", "k3", "k4")
+EXTERNALS: Final = ("k1", "k2")
 SLOTS: Final = ("s0", "s1", "s2")
 LEASE: Final = 100
 
@@ -46,6 +46,7 @@ class ExecutionWish(msgspec.Struct, frozen=True):
     max_crashes: int
     forked: bool
     external: str | None
+    renamed: bool = False
 
 
 class SpawnWish(msgspec.Struct, frozen=True):
@@ -86,7 +87,6 @@ class CompletionWish(msgspec.Struct, frozen=True):
     task: str
     key: str
     failed: bool
-    renamed: bool
     retention: int | None
     resent: bool
 
@@ -126,6 +126,7 @@ executions = st.builds(
     max_crashes=st.integers(1, 4),
     forked=st.sampled_from((False, False, True)),
     external=some_externals,
+    renamed=st.sampled_from((False, False, True)),
 )
 spawns = st.builds(
     SpawnWish,
@@ -168,7 +169,6 @@ completions = st.lists(
         task=st.sampled_from(TASKS),
         key=st.sampled_from(EXTERNALS),
         failed=st.booleans(),
-        renamed=st.sampled_from((False, False, True)),
         retention=st.none() | st.integers(0, LEASE),
         resent=st.booleans(),
     ),
@@ -188,6 +188,7 @@ families = st.builds(
 )
 some_executions = st.lists(executions, min_size=2, max_size=5)
 many_executions = st.lists(executions, min_size=1, max_size=3)
+ends = st.lists(st.booleans(), min_size=1, max_size=3)
 many_picks = st.lists(picks, min_size=1, max_size=3)
 queries = st.lists(
     st.sampled_from(
@@ -195,7 +196,7 @@ queries = st.lists(
             "status:pending", "status:running,waiting", "-status:completed", "task:work", "-task:other", "queue:mail",
             "tag:color=red", "-tag:color=red", "tag:color=blue,color=red", "error:broke", "-error:BROKE", "error:cancel",
             "waiting:timer", "-waiting:signal", "waiting:children", "waiting:external", "state:paid", "-state:paid", "since:50ms",
-            "-since:50ms", "parent:e1", "-parent:e1", "root:e1", "-root:e2", "id:e1,e2", "-id:e1",
+            "-since:50ms", "parent:e1", "-parent:e1", "root:e1", "-root:e2", "id:e1,e2", "-id:e1", "id:e1*",
         )
     ),
     max_size=3,

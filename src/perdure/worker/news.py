@@ -13,6 +13,7 @@ from typing import Any
 from perdure.engine.driver import Driver
 from perdure.errors import AppClosedError, StorageError
 from perdure.storage.store import Store
+from perdure.worker.journals import read
 
 logger = logging.getLogger("perdure")
 
@@ -45,18 +46,18 @@ class News:
             self.look_at((parent.claim.id,))
 
     async def _read(self) -> None:
-        ids = list(self._asked)
+        asked = {id: driver for id in self._asked if (driver := self._drivers.get(id)) is not None}
         self._asked.clear()
+        looks = [None if driver.waits is None else driver.waits.look() for driver in asked.values()]
         try:
-            views = await self._store.read(lambda storage: storage.journal(ids))
+            views = await self._store.read(lambda storage: read(storage, list(asked), looks))
         except (StorageError, AppClosedError) as error:  # the next poll looks again
             logger.debug("journals cannot be read: %s", error)
             return
-        for execution_id, view in zip(ids, views, strict=True):
-            driver = self._drivers.get(execution_id)
-            if driver is not None:
+        for (execution_id, driver), view in zip(asked.items(), views, strict=True):
+            if self._drivers.get(execution_id) is driver:
                 driver.feed(view)
 
 
 def _half_waits(driver: Driver) -> bool:
-    return driver.waiting and driver.phase == "running"
+    return bool(driver.waits) and driver.phase == "running"

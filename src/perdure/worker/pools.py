@@ -14,9 +14,9 @@ from concurrent.futures.process import BrokenProcessPool
 from functools import reduce
 from typing import Any, TypeVar, cast
 
-from perdure.codec import decode_failure, encode_failure, exception_of, failure_of
+from perdure.codec import decode_failure, encode_failure, exception_of, failure_of, keep_value
 from perdure.engine.task import Activity
-from perdure.errors import ConfigurationError
+from perdure.errors import Abort, ConfigurationError
 from perdure.worker.threads import MOST_LOST, Job, Threads
 
 R = TypeVar("R")
@@ -130,6 +130,10 @@ def call_by_name(module: str, qualname: str, arguments: str) -> tuple[str, str]:
             )
         activity = cast("Activity[..., object]", found)
         args, kwargs = activity.signature.spread(activity.signature.decode(arguments))
-        return activity.signature.result.encode(activity.fn(*args, **kwargs)), ""
+        try:
+            return activity.signature.result.encode(activity.fn(*args, **kwargs)), ""
+        except Abort as abort:
+            keep_value(abort, activity.signature.result.encode)
+            raise
     except BaseException as error:
         return "", encode_failure(failure_of(error))

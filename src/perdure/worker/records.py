@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from perdure.model.policy import Retry
 from perdure.model.records import Claim, NewExecution, WorkerRow
+from perdure.telemetry import Told
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,7 @@ class WorkerSettings:
     logger: logging.Logger
     cancel_grace: float = 10.0
     linger: float = 1.0
+    told: Told | None = None
 
 
 def claim_of(spec: NewExecution, now: int) -> Claim:
@@ -34,7 +36,7 @@ def claim_of(spec: NewExecution, now: int) -> Claim:
     return Claim(
         spec.id, spec.task_name, 1, 0, 0, 1, 0, False, spec.input, None, None, spec.deadline_at, spec.queue,
         spec.priority, spec.options, spec.version, spec.tags, spec.trace, spec.parent_id, spec.root_id or spec.id,
-        spec.depth, now, now, spec.due_at,
+        spec.depth, now, now, spec.due_at, spec.origin or spec.task_name,
     )  # fmt: skip
 
 

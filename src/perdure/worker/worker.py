@@ -25,7 +25,6 @@ from perdure.engine import scope
 from perdure.engine.driver import Driver
 from perdure.engine.ports import Directory, Reader
 from perdure.engine.runner import begin
-from perdure.errors import AppClosedError, StorageError
 from perdure.ids import Ids
 from perdure.model.policy import Sizes
 from perdure.model.records import (
@@ -46,15 +45,16 @@ from perdure.model.records import (
 from perdure.storage.store import Ending, Store
 from perdure.worker.beats import beat_of, obey
 from perdure.worker.claimer import Claimer
+from perdure.worker.gauges import Gauges
 from perdure.worker.heartbeat import Heart
+from perdure.worker.journals import read_claimed
 from perdure.worker.maintenance import Maintenance
 from perdure.worker.news import News
 from perdure.worker.pools import Pools
 from perdure.worker.records import WorkerSettings, claim_of, worker_row
 
 R = TypeVar("R")
-LINGERING = 256
-INTERRUPT_BOUND = 6.0
+LINGERING, INTERRUPT_BOUND = 256, 6.0
 logger = logging.getLogger("perdure")
 
 
@@ -67,14 +67,13 @@ class Worker:
         self, store: Store, client: Client, directory: Directory, payloads: Payloads, ids: Ids, clock: Clock,
         sizes: Sizes, settings: WorkerSettings,
     ) -> None:  # fmt: skip
-        self.store, self.directory, self.payloads = store, directory, payloads
+        self.store, self.directory, self.payloads, self._client = store, directory, payloads, client
         self.ids, self.clock, self.sizes, self.settings = ids, clock, sizes, settings
-        self.logger = settings.logger
+        self.logger, self.told = settings.logger, settings.told
         self.retries, self.cancel_grace, self.linger = settings.retries, settings.cancel_grace, settings.linger
         self.id = ids.new(clock.now())
         self.shutting_down = self._hurried = False
         self.drained = asyncio.Event()
-        self._client = client
         self._tasks, self._queues = frozenset(settings.tasks), frozenset(settings.queues)
         self._drivers: dict[str, Driver] = {}
         self._active: set[str] = set()
@@ -91,6 +90,7 @@ class Worker:
         self._claimer = Claimer(
             store, clock, settings.poll, self._demand, self._take, self._heart.doubt, self._news.look
         )
+        self._gauges = Gauges(store, clock, settings.told, lambda: (len(self._active), settings.concurrency), self._job)
         self._maintenance = Maintenance(store, clock, max(settings.poll, 0.05), settings.retention, self._heart.judged)
 
     # -- life ---------------------------------------------------------------------------------------------------------
@@ -102,6 +102,7 @@ class Worker:
         self.store.listeners.append(self)
         self._client.hand_off, self._client.handed = self.hand_off, self._handed
         self._maintenance.start()
+        self._gauges.start()
         self._claimer.due()
         logger.info(
             "worker %s started (tasks: %d, queues: %s)", self.id, len(self._tasks), ", ".join(sorted(self._queues))
@@ -129,6 +130,7 @@ class Worker:
             driver.interrupt()
         await steps.take(self._emptied(INTERRUPT_BOUND))
         self._maintenance.close()
+        self._gauges.close()
         for job in tuple(self._jobs):
             job.cancel()
         await steps.take(self._heart.leave(Heartbeat(self._row(), (), leaving=True)))
@@ -209,15 +211,7 @@ class Worker:
             self._job(self._read_and_begin(unread))
 
     async def _read_and_begin(self, claims: list[Claim]) -> None:
-        ids = [claim.id for claim in claims]
-        try:
-            views = await self.store.read(lambda storage: storage.journal(ids))
-        except (StorageError, AppClosedError) as error:
-            logger.warning("journals cannot be read; %d executions are given back: %s", len(ids), error)
-            for claim in claims:
-                self._begin(claim, None)
-            return
-        for claim, view in zip(claims, views, strict=True):
+        for claim, view in await read_claimed(self.store, claims, self._lingering):
             try:
                 self._begin(claim, view)
             except Exception:  # its neighbours begin all the same

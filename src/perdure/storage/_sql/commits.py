@@ -98,9 +98,10 @@ def _record_only(session: Session, transitions: Sequence[Transition], answers: d
         else:
             answers[transition.id] = CANCELLING if cancelled else RUNNING
             held.append(transition)
-    _record(session, held)
+    if entries := _entries(held):
+        session.give("record", entries)
     if fresh := sorted((each.id, each.token) for each in held if each.entries and found[each.id][4]):
-        session.put("proceed", (), fresh)
+        session.give("proceed", fresh)
 
 
 def _complete_alone(
@@ -109,21 +110,18 @@ def _complete_alone(
     """Completes what can be completed without a look at it: what concerns nobody else."""
     if not transitions:
         return
-    _record(session, transitions)
     rows = sorted((each.id, each.token, _result(each)) for each in transitions)
-    completed = session.complete_alone(now, rows)
+    completed = session.complete_alone(now, rows, _entries(transitions))
     session.notable = session.notable or bool(completed)
     answers.update(dict.fromkeys(completed, COMPLETED))
 
 
-def _record(session: Session, transitions: Sequence[Transition]) -> None:
-    entries = [
+def _entries(transitions: Sequence[Transition]) -> list[Sequence[Value]]:
+    return [
         (transition.id, *msgspec.structs.astuple(entry), transition.token)
         for transition in transitions
         for entry in transition.entries
     ]
-    if entries:
-        session.put("record", (), entries)
 
 
 def _result(transition: Transition) -> str:
@@ -145,19 +143,13 @@ class _Batch:
         """By which transition a pass ended while spawns of earlier ones were not yet inserted."""
 
     def apply(self) -> list[Committed]:
-        self.draft.load(transition.id for transition in self.transitions)
-        self._load_parents()
+        self.draft.load_up(transition.id for transition in self.transitions)
         self.heard = self._heard()
         answers = [self._apply(place, transition) for place, transition in enumerate(self.transitions)]
         self.draft.flush()
         for place, spawned in self.spawned.items():
             answers[place] = msgspec.structs.replace(answers[place], spawned=tuple(spawned))
         return answers
-
-    def _load_parents(self) -> None:
-        rows = self.draft.rows
-        settling = [rows.get(each.id) for each in self.transitions if isinstance(each.outcome, Completed | Settled)]
-        self.draft.load(work.parent_id for work in settling if work is not None and work.parent_id is not None)
 
     def _heard(self) -> set[int]:
         """The transitions that wait for a signal or an external completion which stands ready (R8)."""
@@ -279,7 +271,7 @@ class _Batch:
     def _spawned_just_now(self, id: str) -> Work | None:
         if self.spawns or self.spawned:
             self._insert_spawns()
-            self.draft.load((id,))
+            self.draft.load_up((id,))
         return self.draft.rows.get(id)
 
 

@@ -9,14 +9,13 @@ changes of one row (a parent whose children settle in one batch) become one writ
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
-from perdure.errors import StorageError
 from perdure.model.records import Entry
 from perdure.model.status import Status
-from perdure.storage._sql.session import Session, Value
+from perdure.storage._sql.session import OvertakenError, Session, Value
 
 OPEN_IDLE: Final = frozenset({"pending", "waiting"})
 SUSPICIOUS: Final = 2
@@ -102,6 +101,12 @@ class Draft:
         if missing:
             self.adopt("load", missing)
 
+    def load_up(self, ids: Iterable[str]) -> None:
+        """Loads executions that may settle, spawn or open again, and at least their parents. A database that many write to
+        holds their roots too: so who changes a tree keeps others from changing it."""
+        if found := list(dict.fromkeys(ids)):
+            self.adopt("load_up", found)
+
     def adopt(self, name: str, *parameters: Value | Sequence[Value]) -> list[Work]:
         """Loads what a statement answers and gives it in order of ids; rows loaded before stay as they are now."""
         found = sorted(self.session.read(name, *parameters), key=_first)
@@ -140,10 +145,10 @@ class Draft:
         if self.before_flush is not None:
             self.before_flush()
         for each in self._drops:
-            self.session.run("drop_entries", *each)
+            self.session.do("drop_entries", *each)
         self._drops.clear()
         if self._entries:
-            self.session.put("record", (), self._entries)
+            self.session.give("record", self._entries)
             self._entries.clear()
         if self._completed:
             self._expect("complete", (self.now,), sorted(self._completed))
@@ -164,11 +169,11 @@ class Draft:
     def _expect(self, name: str, head: Sequence[Value], rows: Sequence[Sequence[Value]]) -> None:
         self.session.notable = self.session.notable or name != "note"
         if self.session.put(name, head, rows) != len(rows):
-            raise StorageError("executions were changed by somebody else meanwhile; try again", retryable=True)
+            raise OvertakenError
 
 
-def _first(row: list[str]) -> str:
-    return row[0]
+def _first(row: Sequence[Any]) -> str:
+    return str(row[0])
 
 
 def _dropped(entry: Sequence[Value], prefix: str) -> bool:

@@ -15,7 +15,7 @@ from typing import Any, Final, TypeAlias
 import msgspec
 
 from perdure.model.records import Conflict, Enqueued, NewExecution
-from perdure.storage._sql.session import Session
+from perdure.storage._sql.session import OvertakenError, Session
 
 Fence: TypeAlias = tuple[str | None, int | None]
 """The id and token of the execution that spawns; nothing for a client."""
@@ -33,6 +33,7 @@ SHARED: Final = itemgetter(
         (
             "task_name", "queue", "priority", "due_at", "deadline_at", "options", "version", "tags", "trace", "parent_id",
             "slot_generation", "root_id", "depth", "max_crashes", "retention", "worker_id", "external_key",
+            "origin",
         ),
     )
 )  # fmt: skip
@@ -40,8 +41,8 @@ SHARED: Final = itemgetter(
 
 Group: TypeAlias = tuple[tuple[Any, ...], Fence, list[tuple[Any, ...]]]
 """What some executions share, who spawns them, and what each has of its own."""
-Standing: TypeAlias = tuple[str, str, str | None, Any]
-"""Id, task, digest and status of an execution that stands already."""
+Standing: TypeAlias = tuple[str, str, str, str | None, Any]
+"""Id, task, its origin, digest and status of an execution that stands already."""
 
 
 def insert(
@@ -78,7 +79,7 @@ def _is_keyed(item: NewExecution) -> bool:
 def _names(item: NewExecution) -> list[object]:
     names: list[object] = [item.id]
     if item.idempotency_key is not None:
-        names.append((item.task_name, item.idempotency_key))
+        names.append((item.origin or item.task_name, item.idempotency_key))
     if item.parent_id is not None and item.slot is not None:
         names.append((item.parent_id, item.slot, item.slot_generation))
     return names
@@ -141,19 +142,19 @@ def _copy_entries(session: Session, items: Sequence[NewExecution]) -> None:
     filled = [item for item in items if item.entries]
     if filled:
         rows = [(item.id, *msgspec.structs.astuple(entry)) for item in filled for entry in item.entries]
-        session.put("copy_entries", (), rows)
-        session.run("mark_entries", [item.id for item in filled])
+        session.give("copy_entries", rows)
+        session.do("mark_entries", [item.id for item in filled])
 
 
 def _standing(session: Session, items: Sequence[NewExecution]) -> list[Enqueued | Conflict]:
     """Who stands in the places of items that did not go in: by id, else by key, else by slot."""
     given = [
-        (item.id, item.task_name, item.idempotency_key, item.parent_id, item.slot, item.slot_generation)
+        (item.id, item.origin or item.task_name, item.idempotency_key, item.parent_id, item.slot, item.slot_generation)
         for item in items
     ]
     by: tuple[dict[int, Standing], ...] = ({}, {}, {})
-    for how, number, id, task, digest, status in session.read("standing", given):
-        by[how][number] = (id, task, digest, status)
+    for how, number, *standing in session.read("standing", given):
+        by[how][number] = tuple(standing)
     return [_stands(item, *(found.get(number) for found in by)) for number, item in enumerate(items)]
 
 
@@ -162,11 +163,13 @@ def _stands(
 ) -> Enqueued | Conflict:
     found = by_id or by_key
     if found is None:
-        assert by_slot is not None, f"execution {item.id!r} went nowhere, and nobody stands in its place"
-        return Enqueued(by_slot[0], False, by_slot[3])
-    id, task, digest, status = found
-    if task == item.task_name and digest == item.input_digest:
+        if by_slot is None:  # who stood in its place is gone again
+            raise OvertakenError
+        return Enqueued(by_slot[0], False, by_slot[4])
+    id, task, origin, digest, status = found
+    same = origin == (item.origin or item.task_name)
+    if same and digest == item.input_digest:
         return Enqueued(id, False, status)
     what = f"id {id!r}" if id == item.id else f"idempotency key {item.idempotency_key!r}"
-    other = "other input" if task == item.task_name else f"task {task!r}"
+    other = "other input" if same else f"task {task!r}"
     return Conflict(id, f"{what} already belongs to an execution of {other}")

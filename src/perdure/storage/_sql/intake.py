@@ -49,7 +49,7 @@ def signal(session: Session, items: Sequence[NewSignal], now: int) -> list[Statu
         if work.wake_signals is not None and item.name in msgspec.json.decode(work.wake_signals):
             moves.wake(work, now)
     if rows:
-        session.put("keep_signals", (), rows)
+        session.give("keep_signals", rows)
     draft.flush()
     return [_status(draft, item.execution_id) for item in items]
 
@@ -57,8 +57,7 @@ def signal(session: Session, items: Sequence[NewSignal], now: int) -> list[Statu
 def cancel(session: Session, items: Sequence[tuple[str, str]], now: int) -> list[Status | None]:
     """Cancels executions and what is open below them."""
     draft = Draft(session, now)
-    draft.load(id for id, _ in items)
-    draft.load([work.parent_id for work in draft.rows.values() if work.parent_id is not None])
+    draft.load_up(id for id, _ in items)
     moves = Moves(draft)
     answers: list[Status | None] = []
     for id, reason in items:
@@ -74,7 +73,7 @@ def cancel(session: Session, items: Sequence[tuple[str, str]], now: int) -> list
 def retry(session: Session, ids: Sequence[str], now: int) -> list[Status | None]:
     """Opens a new generation of those that settled without success."""
     draft = Draft(session, now)
-    draft.load(ids)
+    draft.load_up(ids)
     moves = Moves(draft)
     answers: list[Status | None] = []
     for id in ids:
@@ -91,7 +90,7 @@ def forget(session: Session, ids: Sequence[str], name: str, now: int) -> list[in
     cancelling those that are open; signals of that name that were taken are set aside. Open executions that nobody runs
     fall due."""
     draft = Draft(session, now)
-    draft.load(ids)
+    draft.load_up(ids)
     answers = [_forget(draft, draft.rows.get(id), name) for id in ids]
     draft.flush()
     return answers

@@ -23,8 +23,10 @@ from perdure.storage.settling import cancelled_failure
 FEW_LANES: Final = 4
 """So many lanes are simply tried; of more, those with work are looked up first."""
 LEAST_PROMOTED: Final = 1000
+SOON: Final = 25
+"""Milliseconds after which to look again for what others held just now: they take it, or leave it."""
 
-DUE, PRIORITY, ID = 23, 13, 0
+DUE, PRIORITY, JOURNALED, ID = 23, 13, 7, 0
 """Where a leased row has them."""
 
 
@@ -35,16 +37,26 @@ def claim(session: Session, request: ClaimRequest, now: int) -> Claimed:
         places = _named(session, request)
     else:
         if unpromoted:
-            session.run("promote", now, request.queues, max(LEAST_PROMOTED, 2 * request.limit))
+            session.do("promote", now, request.queues, max(LEAST_PROMOTED, 2 * request.limit))
         places = _due(session, request, now, bool(ready or unpromoted), bool(suspects or unpromoted))
     claims = _lease(session, request.worker_id, places, now) if places else ()
     if claims and next_due is not None:  # it may have been the deadline of one of them
         ((next_due, *_),) = session.read("outlook", now, request.queues)
+    if ready and not request.ids and len(claims) < request.limit:
+        next_due = _sooner(session, request, now, next_due)
     return Claimed(claims, len(claims) < request.limit, next_due)
 
 
-def heartbeat(session: Session, beat: Heartbeat, now: int, boot_id: str, inode: int) -> Beat:
-    """Renews a worker's lease, or lets it go and releases what it holds."""
+def _sooner(session: Session, request: ClaimRequest, now: int, next_due: int | None) -> int | None:
+    """When to look again: soon, where others hold due work at this moment."""
+    if not session.passed_over(now, request.queues, request.tasks):
+        return next_due
+    return now + SOON if next_due is None else min(next_due, now + SOON)
+
+
+def heartbeat(session: Session, beat: Heartbeat, now: int, witness: tuple[str, int]) -> Beat:
+    """Renews a worker's lease, or lets it go and releases what it holds. `witness` says, as the database knows to, by what
+    others see that the worker is dead."""
     worker = beat.worker
     held = {id: (token, reason) for id, token, reason in session.read("held", worker.id)}
     lost = tuple(id for id, token in beat.running if id not in held or held[id][0] != token)
@@ -56,15 +68,15 @@ def heartbeat(session: Session, beat: Heartbeat, now: int, boot_id: str, inode: 
     known = session.read("is_draining", worker.id)
     draining = worker.draining or bool(known and known[0][0])
     forgotten = held.keys() if beat.leaving else () if beat.holding is None else held.keys() - set(beat.holding)
-    if forgotten:
-        _release(session, worker.id, forgotten, now)
     if beat.leaving:
-        session.run("remove_workers", [worker.id])
+        session.do("remove_workers", [worker.id])
     else:
-        session.run(
+        session.do(
             "beat", worker.id, worker.host, worker.process, worker.version, _names(worker.queues), _names(worker.tasks),
-            worker.concurrency, worker.started_at, worker.lease_until, int(draining), boot_id, inode,
+            worker.concurrency, worker.started_at, worker.lease_until, int(draining), *witness,
         )  # fmt: skip
+    if forgotten:  # after the worker's own row: everybody holds workers before executions
+        _release(session, worker.id, forgotten, now)
     return Beat(lost, cancelled, draining)
 
 
@@ -112,12 +124,15 @@ def _lanes(session: Session, request: ClaimRequest) -> list[tuple[str, str]]:
 
 
 def _lease(session: Session, worker_id: str, places: Sequence[int | str], now: int) -> tuple[Claim, ...]:
-    session.run("lease", now, worker_id, places)
+    session.do("lease", now, worker_id, places)
     rows = session.read("leased", places)
     rows.sort(key=_rank)
-    for row in rows:
-        row[7] = bool(row[7])
-    return tuple([Claim(*row) for row in rows])
+    return tuple([Claim(*_with_truth(row)) for row in rows])
+
+
+def _with_truth(row: Sequence[Any]) -> list[Any]:
+    """A leased row, where a database may say 1 for true."""
+    return [*row[:JOURNALED], bool(row[JOURNALED]), *row[JOURNALED + 1 :]]
 
 
 def _rank(row: Sequence[Any]) -> tuple[int, bool, int, str]:
@@ -129,8 +144,10 @@ def _release(session: Session, worker_id: str, ids: Collection[str], now: int) -
     draft = Draft(session, now)
     moves = Moves(draft)
     ends: list[End] = []
-    for work in draft.adopt("load_held", worker_id):
-        if work.id not in ids:
+    draft.load_up(ids)
+    for id in sorted(ids):
+        work = draft.rows.get(id)
+        if work is None or work.status != "running" or work.worker_id != worker_id:
             continue
         work.token, work.crashes = work.token + 1, max(work.crashes - 1, 0)
         draft.touch(work)

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from perdure.model.records import Reclaimed
-from perdure.storage._sql.draft import Draft, Work
+from perdure.storage._sql.draft import OPEN_IDLE, Draft, Work
 from perdure.storage._sql.moves import End, Moves
 from perdure.storage._sql.session import Session
 from perdure.storage.settling import cancelled_failure, deadline_failure, worker_lost_failure
@@ -29,7 +29,7 @@ def reclaim(session: Session, dead: Sequence[str], now: int, judged: int) -> Rec
         return Reclaimed()
     gone = sorted({*dead, *(row[0] for row in session.read("late_workers", judged))})
     if gone:
-        session.run("remove_workers", gone)
+        session.do("remove_workers", gone)
     draft = Draft(session, now)
     moves = Moves(draft)
     taken, ends = _take_back(draft, moves)
@@ -59,10 +59,10 @@ def prune(session: Session, now: int, closed_before: int | None, limit: int, spa
             roots.append(id)
             removed += session.read("tree_size", id)[0][0]
     if roots:
-        session.run("remove_entries", roots)
-        session.run("remove_signals", roots)
-        session.run("remove_trees", roots)
-    session.run("remove_externals", now, closed_before, own_before, max(limit, 0))
+        session.do("remove_entries", roots)
+        session.do("remove_signals", roots)
+        session.do("remove_trees", roots)
+    session.do("remove_externals", now, closed_before, own_before, max(limit, 0))
     return removed
 
 
@@ -70,7 +70,12 @@ def _take_back(draft: Draft, moves: Moves) -> tuple[list[Work], list[End]]:
     """What is held by workers that are no longer known: what is due again, and how the others end."""
     taken: list[Work] = []
     ends: list[End] = []
-    for work in draft.adopt("load_orphans"):
+    orphans = {str(row[0]): str(row[1]) for row in draft.session.read("orphans")}
+    draft.load_up(orphans)
+    for id in sorted(orphans):
+        work = draft.rows.get(id)
+        if work is None or work.status != "running" or work.worker_id != orphans[id]:
+            continue
         work.token += 1
         draft.touch(work)
         end = _end_of_lost(work)
@@ -91,6 +96,12 @@ def _end_of_lost(work: Work) -> End | None:
 
 
 def _expire(draft: Draft, moves: Moves) -> tuple[str, ...]:
-    late = draft.adopt("load_late", draft.now, MOST_EXPIRED)
+    ids = sorted([id for (id,) in draft.session.read("late", draft.now, MOST_EXPIRED)])
+    draft.load_up(ids)
+    late = [work for work in map(draft.rows.get, ids) if work is not None and _is_late(work, draft.now)]
     moves.settle([End(work.id, "timed_out", failure=deadline_failure(work.deadline_at or 0)) for work in late])
     return tuple(work.id for work in late)
+
+
+def _is_late(work: Work, now: int) -> bool:
+    return work.status in OPEN_IDLE and work.deadline_at is not None and work.deadline_at <= now

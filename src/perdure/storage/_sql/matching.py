@@ -1,7 +1,7 @@
 """Which executions a query means: its terms as names of fragments with one parameter each.
 
 The fragments are files of the database's `sql/terms`, named after the fields of a query (two more say by an index what
-`status` says). A term holds when the row fits
+`status` says, one what `id` says with a star). A term holds when the row fits
 one of its values; a negated one when it fits none, a row without such a field included. No text of a query ever
 becomes SQL.
 """
@@ -11,10 +11,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final, TypeAlias
 
-from perdure.model.query import Query, Term
+from perdure.model.query import FIELDS, Query, Term
 from perdure.model.status import UNSUCCESSFUL
 from perdure.storage._sql.session import Parameter
 
+LAST: Final = chr(0x10FFFF)
+"""The last of all characters."""
 Condition: TypeAlias = tuple[str, bool, Parameter]
 
 
@@ -22,10 +24,11 @@ def conditions(query: Query, now: int) -> list[Condition]:
     """The conditions that must all hold. Raises `ValueError` for an unknown field."""
     found: list[Condition] = []
     for term in query.terms:
-        if term.field not in PARAMETERS:
-            raise ValueError(f"a query has no field {term.field!r}; it has {', '.join(PARAMETERS)}")
-        parameter = now - _longest(term.values) if term.field == "since" else PARAMETERS[term.field](term.values)
-        found.append((_fragment(term), term.negated, parameter))
+        if term.field not in FIELDS:
+            raise ValueError(f"a query has no field {term.field!r}; it has {', '.join(FIELDS)}")
+        fragment = _fragment(term)
+        parameter = PARAMETERS[fragment if fragment in PARAMETERS else term.field](term.values)
+        found.append((fragment, term.negated, now - _longest(term.values) if term.field == "since" else parameter))
     return found
 
 
@@ -35,7 +38,14 @@ def _fragment(term: Term) -> str:
         return "status_unsuccessful"
     if term.field == "status" and not term.negated and set(term.values) == {"running"}:
         return "status_running"
+    if term.field == "id" and any(value.endswith("*") for value in term.values):
+        return "id_ranges"
     return term.field
+
+
+def _ranges(values: tuple[str, ...]) -> Parameter:
+    """The first and the last text that a value stands for."""
+    return [(value[:-1], f"{value[:-1]}{LAST}") if value.endswith("*") else (value, value) for value in values]
 
 
 def _values(values: tuple[str, ...]) -> Parameter:
@@ -66,4 +76,5 @@ PARAMETERS: Final[dict[str, Callable[[tuple[str, ...]], Parameter]]] = {
     "root": _values,
     "state": _values,
     "id": _values,
+    "id_ranges": _ranges,
 }

@@ -45,6 +45,7 @@ class Moves:
     def __init__(self, draft: Draft) -> None:
         self.draft, self.now = draft, draft.now
         self.touched: set[str] = set()
+        self._since: dict[str, int] = {}
 
     @property
     def woken(self) -> tuple[str, ...]:
@@ -70,7 +71,7 @@ class Moves:
         if heard or work.marks & CHILD_REOPENED:
             moments.append(self.now)
         if outcome.wake_failed is not None and self._failed(work) > outcome.wake_failed:
-            moments.append(self.now)
+            moments.append(self._created(work.id))
         work.wake_any, work.wake_all, work.rest_until = outcome.wake_any, outcome.wake_all, outcome.rest_until
         moments += self._joined(work)
         self.move(work, "waiting", min(moments, default=None), PASS)
@@ -143,7 +144,7 @@ class Moves:
         if (work.children_total if ending else work.children_settled) == 0:
             return
         self.draft.flush()
-        self.draft.session.run("age", work.id, int(ending))
+        self.draft.session.do("age", work.id, int(ending))
         for each in self.draft.rows.values():
             flagged = ending and each.status == "running" and each.cancel_reason is not None
             if each.parent_id == work.id and (flagged or each.status in UNSUCCESSFUL):
@@ -155,6 +156,12 @@ class Moves:
             return 0
         self.draft.flush()
         return int(self.draft.session.read("count_failed", work.id)[0][0])
+
+    def _created(self, id: str) -> int:
+        """Since when an execution is due that has to end its children: it goes before those that have not begun."""
+        if id not in self._since:
+            self._since[id] = int(self.draft.session.read("created", id)[0][0]) - 1
+        return self._since[id]
 
     def _joined(self, work: Work) -> Iterator[int]:
         """The moments at which the conditions on children make an execution due, as far as they are met."""
@@ -180,7 +187,7 @@ class Moves:
                 for at in self._joined(parent):
                     self.wake(parent, at)
                 if parent.marks & WAKES_AT_FAILURE and work.status in UNSUCCESSFUL and not work.stale:
-                    self.wake(parent, self.now)
+                    self.wake(parent, self._created(parent.id))
         self._close(work)
 
     def _close(self, work: Work) -> None:

@@ -15,7 +15,7 @@ from perdure.model.externals import Completion
 from perdure.model.query import Query
 from perdure.model.records import Child, Entry, Found, JournalView, Received, Row, Stat, WorkerRow
 from perdure.storage._sql.matching import conditions
-from perdure.storage._sql.session import Session
+from perdure.storage._sql.session import Answer, Session
 from perdure.storage.protocol import Order
 from perdure.storage.settling import cursor, read_cursor
 
@@ -31,14 +31,15 @@ def get(session: Session, ids: Sequence[str], name: str = "get") -> list[Row | N
 
 def journal(session: Session, ids: Sequence[str]) -> list[JournalView]:
     """What is recorded, entries and signals by position, children in the order in which they went in."""
-    heads = {row[0]: (int(row[1]), row[2]) for row in session.read("journal_heads", ids)}
+    head_rows, entry_rows, child_rows, signal_rows = session.several(
+        ("journal_heads", ids), ("journal_entries", ids), ("journal_children", ids), ("journal_signals", ids)
+    )
+    heads = {row[0]: (int(row[1]), row[2]) for row in head_rows}
     external = [id for id, (_, keyed) in heads.items() if keyed]
     completions = (
         {row[0]: Completion(*row[1:]) for row in session.read("journal_externals", external)} if external else {}
     )
-    entries = _grouped(session, "journal_entries", ids)
-    children = _grouped(session, "journal_children", ids)
-    signals = _grouped(session, "journal_signals", ids)
+    entries, children, signals = _grouped(entry_rows), _grouped(child_rows), _grouped(signal_rows)
     return [
         JournalView(
             entries=tuple([Entry(*row) for row in sorted(entries[id], key=_by_position)]),
@@ -91,10 +92,10 @@ def _worker(
     )  # fmt: skip
 
 
-def _grouped(session: Session, name: str, ids: Sequence[str]) -> defaultdict[str, list[Any]]:
+def _grouped(rows: Answer) -> defaultdict[str, list[Any]]:
     """Rows by their first column, without it."""
     groups: defaultdict[str, list[Any]] = defaultdict(list)
-    for row in session.read(name, ids):
+    for row in rows:
         groups[row[0]].append(row[1:])
     return groups
 

@@ -10,9 +10,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Protocol, TypeAlias
 
+from perdure.errors import StorageError
+
 Value: TypeAlias = str | int | None
 Parameter: TypeAlias = str | int | Sequence[Any] | None
-Answer: TypeAlias = list[list[Any]]
+Answer: TypeAlias = list[Sequence[Any]]
+
+
+class OvertakenError(StorageError):
+    """Somebody else changed meanwhile what a plan had read: nothing is written, and the plan is to begin again."""
+
+    def __init__(self) -> None:
+        super().__init__("executions were changed by somebody else meanwhile; try again", retryable=True)
 
 
 class Session(Protocol):
@@ -25,8 +34,20 @@ class Session(Protocol):
         """All rows that a statement answers."""
         ...
 
+    def several(self, *asked: tuple[str, Parameter]) -> list[Answer]:
+        """As `read`, for statements with one parameter each, of which none needs the answer of another."""
+        ...
+
     def run(self, name: str, *parameters: Parameter) -> int:
         """Runs a statement that changes, and answers how many rows it changed."""
+        ...
+
+    def do(self, name: str, *parameters: Parameter) -> None:
+        """As `run`, where nobody asks how many."""
+        ...
+
+    def give(self, name: str, rows: Sequence[Sequence[Value]]) -> None:
+        """As `put`, where nothing is shared and nobody asks how many."""
         ...
 
     def put(self, name: str, head: Sequence[Value], rows: Sequence[Sequence[Value]]) -> int:
@@ -38,12 +59,19 @@ class Session(Protocol):
         """As `put`, for new executions, the id first in each row: the ids that went in, `None` when all did."""
         ...
 
-    def complete_alone(self, now: int, rows: Sequence[tuple[str, int, str]]) -> set[str]:
-        """Runs `complete_alone` over (id, token, result): the ids of those that completed by it."""
+    def complete_alone(
+        self, now: int, rows: Sequence[tuple[str, int, str]], entries: Sequence[Sequence[Value]]
+    ) -> set[str]:
+        """Runs `complete_alone` over (id, token, result), and records their entries: the ids of those that completed by it.
+        Entries of the others may be recorded too, where they run under their token."""
         ...
 
     def choose(self, name: str, head: Sequence[Value], lanes: Sequence[Sequence[Value]]) -> Answer:
         """What a statement answers that is repeated for each of some lanes."""
+        ...
+
+    def passed_over(self, now: int, queues: Sequence[str], tasks: Sequence[str]) -> bool:
+        """Whether `choose` may have left out due work because others hold it at this very moment."""
         ...
 
     def match(self, name: str, terms: Sequence[tuple[str, bool, Parameter]], *parameters: Parameter) -> Answer:

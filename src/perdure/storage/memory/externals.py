@@ -1,7 +1,6 @@
-"""Completions of external tasks: one per (task, key), the first one stands (R12).
+"""Completions of external tasks: one per (origin, key), the first one stands (R12).
 
-A task answers to its aliases, so a completion is kept under each of its names, and one that stands under any of them
-stands under all. Executions that wait for it fall due; a worker settles them in a pass of their own.
+Executions that wait for it fall due; a worker settles them in a pass of their own.
 """
 
 from __future__ import annotations
@@ -30,18 +29,17 @@ def prune(tables: Tables, now: int, before: int | None, limit: int, spare_own: b
 
 
 def _complete(tables: Tables, item: NewCompletion, now: int) -> Answered:
-    pairs = list(dict.fromkeys((name, item.key) for name in (item.task_name, *item.aliases)))
-    standing = next((tables.externals[pair] for pair in pairs if pair in tables.externals), None)
-    new = Completion(item.value, item.failure, now) if standing is None else standing.completion
-    id = item.id if standing is None else standing.id
+    pair = (item.origin, item.key)
+    standing = tables.externals.get(pair)
+    if standing is not None:
+        return Answered(standing.completion, standing.id == item.id)
+    expires_at = None if item.retention is None else now + item.retention
+    kept = Kept(item.id, Completion(item.value, item.failure, now), expires_at)
+    tables.set(tables.externals, pair, kept)
     moves = Moves(tables, now)
-    for pair in pairs:
-        if pair not in tables.externals:
-            expires_at = None if item.retention is None else new.completed_at + item.retention
-            tables.set(tables.externals, pair, Kept(id, new, expires_at))
-            for waiting in tuple(tables.keyed.get(pair, ())):
-                moves.wake(waiting, now)
-    return Answered(new, id == item.id, moves.woken)
+    for waiting in tuple(tables.keyed.get(pair, ())):
+        moves.wake(waiting, now)
+    return Answered(kept.completion, True, moves.woken)
 
 
 def _is_old(kept: Kept, now: int, before: int | None, spare_own: bool) -> bool:

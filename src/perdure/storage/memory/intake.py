@@ -30,7 +30,11 @@ def enqueue(tables: Tables, items: Sequence[NewExecution], now: int) -> list[Enq
 
 def insert(tables: Tables, item: NewExecution, now: int) -> Enqueued | Conflict:
     """Stores one execution, or answers the one that stands for it already."""
-    by_key = tables.keys.get((item.task_name, item.idempotency_key)) if item.idempotency_key is not None else None
+    by_key = (
+        tables.keys.get((item.origin or item.task_name, item.idempotency_key))
+        if item.idempotency_key is not None
+        else None
+    )
     standing = item.id if item.id in tables.rows else by_key
     if standing is not None:
         return _stands(tables.rows[standing], item)
@@ -99,10 +103,11 @@ def forget(tables: Tables, ids: Sequence[str], name: str, now: int) -> list[int]
 
 
 def _stands(row: Row, item: NewExecution) -> Enqueued | Conflict:
-    if row.task_name == item.task_name and row.input_digest == item.input_digest:
+    same = row.origin == (item.origin or item.task_name)
+    if same and row.input_digest == item.input_digest:
         return Enqueued(row.id, False, row.status)
     what = f"id {row.id!r}" if row.id == item.id else f"idempotency key {item.idempotency_key!r}"
-    other = "other input" if row.task_name == item.task_name else f"task {row.task_name!r}"
+    other = "other input" if same else f"task {row.task_name!r}"
     return Conflict(row.id, f"{what} already belongs to an execution of {other}")
 
 
@@ -114,7 +119,8 @@ def _row(item: NewExecution, now: int) -> Row:
         generation=0, attempt=0, crashes=CLAIMED_ONCE if leased else 0, drifts=0,
         due_at=now if item.due_at is None else item.due_at, deadline_at=item.deadline_at,
         input=item.input, input_digest=item.input_digest, result=None, failure=None, waits=None, cancel_reason=None,
-        progress=None, idempotency_key=item.idempotency_key, external_key=item.external_key, options=item.options, version=item.version,
+        progress=None, idempotency_key=item.idempotency_key, external_key=item.external_key,
+        origin=item.origin or item.task_name, options=item.options, version=item.version,
         tags=item.tags, trace=item.trace, parent_id=item.parent_id, slot=item.slot,
         slot_generation=item.slot_generation, root_id=item.root_id or item.id, depth=item.depth,
         max_crashes=item.max_crashes, retention=item.retention, children_total=0, children_settled=0,
@@ -124,9 +130,9 @@ def _row(item: NewExecution, now: int) -> Row:
 
 def _link(tables: Tables, row: Row) -> None:
     if row.idempotency_key is not None:
-        tables.set(tables.keys, (row.task_name, row.idempotency_key), row.id)
+        tables.set(tables.keys, (row.origin, row.idempotency_key), row.id)
     if row.external_key is not None:
-        tables.set(tables.within(tables.keyed, (row.task_name, row.external_key)), row.id, True)
+        tables.set(tables.within(tables.keyed, (row.origin, row.external_key)), row.id, True)
     if row.parent_id is None:
         return
     tables.set(tables.within(tables.children, row.parent_id), row.id, True)

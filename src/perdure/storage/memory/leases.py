@@ -101,6 +101,7 @@ def _lease(tables: Tables, id: str, worker_id: str, now: int) -> Claim:
         row.id, row.task_name, row.token, row.generation, row.attempt, row.crashes, row.drifts, journaled,
         row.input, row.failure, row.cancel_reason, row.deadline_at, row.queue, row.priority, row.options, row.version,
         row.tags, row.trace, row.parent_id, row.root_id, row.depth, row.created_at, row.started_at, row.due_at,
+        row.origin,
     )  # fmt: skip
 
 

@@ -62,5 +62,5 @@ MATCHERS: Final[dict[str, Callable[[Row, str], bool]]] = {
     "parent": lambda row, value: row.parent_id == value,
     "root": lambda row, value: row.root_id == value,
     "state": lambda row, value: _object(row.progress).get("state") == value,
-    "id": lambda row, value: row.id == value,
+    "id": lambda row, value: row.id.startswith(value[:-1]) if value.endswith("*") else row.id == value,
 }

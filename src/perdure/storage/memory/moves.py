@@ -129,7 +129,7 @@ class Moves:
             yield self.now
         yield from self._joined(outcome, self.tables.rows[id].children_settled)
         if outcome.wake_failed is not None and self._failed(id) > outcome.wake_failed:
-            yield self.now
+            yield self.tables.rows[id].created_at - 1
 
     def _failed(self, id: str) -> int:
         """How many children settled without success, stale ones aside."""
@@ -157,7 +157,7 @@ class Moves:
             for at in () if wake is None else self._joined(wake, parent.children_settled + 1):
                 self.wake(parent.id, at)
             if wake is not None and wake.wake_failed is not None and self._failed_now(row):
-                self.wake(parent.id, self.now)
+                self.wake(parent.id, parent.created_at - 1)
         self._close(row.id)
 
     def _close(self, id: str) -> None:

@@ -70,7 +70,7 @@ def _view(tables: Tables, row: Row) -> JournalView:
         tables.entries.get(row.id, {}).values(), key=lambda entry: (entry.position, entry.key, entry.scope)
     )
     children = [tables.rows[id] for id in tables.children.get(row.id, ())]
-    kept = None if row.external_key is None else tables.externals.get((row.task_name, row.external_key))
+    kept = None if row.external_key is None else tables.externals.get((row.origin, row.external_key))
     return JournalView(
         entries=tuple(entries),
         children=tuple(_child(tables, child) for child in children),

@@ -85,9 +85,9 @@ class Tables:
         self.keys: dict[tuple[str, str], str] = {}
         self.slots: dict[tuple[str, str, int], str] = {}
         self.externals: dict[tuple[str, str], Kept] = {}
-        """By task and key."""
+        """By origin of the task, and key."""
         self.keyed: dict[tuple[str, str], dict[str, bool]] = {}
-        """Executions by their task and external key."""
+        """Executions by their origin and external key."""
         self.workers: dict[str, WorkerRow] = {}
         self.due = SortedGroups()
         """By (queue, task, priority): pending and waiting ones that have a due time."""
@@ -133,11 +133,11 @@ class Tables:
         for table in tables:
             self.drop(table, id)
         if row.idempotency_key is not None:
-            self.drop(self.keys, (row.task_name, row.idempotency_key))
+            self.drop(self.keys, (row.origin, row.idempotency_key))
         if row.parent_id is not None and row.slot is not None:
             self.drop(self.slots, (row.parent_id, row.slot, row.slot_generation))
         if row.external_key is not None:
-            self.drop(self.keyed[row.task_name, row.external_key], id)
+            self.drop(self.keyed[row.origin, row.external_key], id)
         if row.parent_id in self.children:
             self.drop(self.children[row.parent_id], id)
         self._swap(id, None)

@@ -19,9 +19,9 @@ from contextlib import contextmanager, suppress
 from typing import Final
 
 from perdure.errors import StorageError
+from perdure.storage.forks import in_child
 from perdure.storage.sqlite.checkpoints import Checkpoints, is_affected
 from perdure.storage.sqlite.failures import explaining, is_busy
-from perdure.storage.sqlite.forks import in_child
 from perdure.storage.sqlite.session import SQLiteSession
 
 OLDEST: Final = (3, 35, 0)

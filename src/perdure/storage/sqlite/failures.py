@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from typing import Final
 
 from perdure.errors import StorageError
+from perdure.storage.sqlite.seals import SEALED
 
 RETRYABLE: Final = frozenset(
     {
@@ -56,6 +57,8 @@ def explained(error: sqlite3.Error, path: str) -> StorageError:
     advice = ADVICE.get(code)
     if advice is None and "no such table" in str(error):
         advice = "its schema is missing: call `migrate` first"
+    if str(error) == SEALED:
+        advice = "it was moved to another store and takes no changes any more: use the other one (or `perdure copy --unseal`)"
     text = f"SQLite database {path!r}: {advice} ({error})" if advice else f"SQLite database {path!r}: {error}"
     return StorageError(text, retryable=code in RETRYABLE)
 

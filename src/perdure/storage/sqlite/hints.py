@@ -19,7 +19,7 @@ from contextlib import suppress
 from typing import Final
 
 from perdure.ids import random_bytes
-from perdure.storage.sqlite.forks import in_child
+from perdure.storage.forks import in_child
 
 SUFFIX: Final = ".sock"
 LONGEST: Final = 100

@@ -19,7 +19,7 @@ from typing import Final, TypeAlias
 from urllib.parse import quote
 
 from perdure.ids import random_bytes
-from perdure.storage.sqlite.forks import in_child
+from perdure.storage.forks import in_child
 
 BOOT_ID: Final = "/proc/sys/kernel/random/boot_id"
 MOST_NAME: Final = 120

@@ -12,14 +12,14 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import msgspec
 
-from perdure.storage._sql import statements
 from perdure.storage._sql.session import Answer, Parameter, Value
-from perdure.storage._sql.statements import Statement, size
+from perdure.storage.sqlite import statements
 from perdure.storage.sqlite.failures import primary
+from perdure.storage.sqlite.statements import Statement, size
 
 PACKAGE: Final = "perdure.storage.sqlite"
 LANES_AT_ONCE: Final = 64
@@ -43,6 +43,15 @@ class SQLiteSession:
     def read(self, name: str, *parameters: Parameter) -> Answer:
         return self._answer(self._statements[name].text, [_bound(parameter) for parameter in parameters])
 
+    def several(self, *asked: tuple[str, Parameter]) -> list[Answer]:
+        return [self.read(name, parameter) for name, parameter in asked]
+
+    def do(self, name: str, *parameters: Parameter) -> None:
+        self.connection.execute(self._statements[name].text, [_bound(parameter) for parameter in parameters])
+
+    def give(self, name: str, rows: Sequence[Sequence[Value]]) -> None:
+        self.put(name, (), rows)
+
     def run(self, name: str, *parameters: Parameter) -> int:
         before = self.connection.total_changes  # `rowcount` does not know statements that begin with WITH
         self.connection.execute(self._statements[name].text, [_bound(parameter) for parameter in parameters])
@@ -62,9 +71,13 @@ class SQLiteSession:
             return None
         return {row[0] for row in self.read("rows_after", place)}
 
-    def complete_alone(self, now: int, rows: Sequence[tuple[str, int, str]]) -> set[str]:
+    def complete_alone(
+        self, now: int, rows: Sequence[tuple[str, int, str]], entries: Sequence[Sequence[Value]]
+    ) -> set[str]:
         """Which of them completed, SQLite could only tell row by row; so it is deduced from those that still run. Where
         some of the others did not run before, this does not answer, and nothing is done."""
+        if entries:
+            self.give("record", entries)
         self.connection.execute("SAVEPOINT alone")
         count, completed = self.put("complete_alone", (now,), rows), {row[0] for row in rows}
         if count != len(rows):
@@ -84,6 +97,9 @@ class SQLiteSession:
             found += self._answer(statement.sized(count), statement.parameters(head, part, count))
         return found
 
+    def passed_over(self, now: int, queues: Sequence[str], tasks: Sequence[str]) -> bool:
+        return False  # nobody else writes at the same time
+
     def match(self, name: str, terms: Sequence[tuple[str, bool, Parameter]], *parameters: Parameter) -> Answer:
         text = self._statements[name].matching([(self._terms[field].text, negated) for field, negated, _ in terms])
         return self._answer(text, [_bound(each) for each in (*parameters, *(parameter for _, _, parameter in terms))])
@@ -91,11 +107,11 @@ class SQLiteSession:
     def _answer(self, text: str, parameters: Sequence[Value]) -> Answer:
         aggregated = _aggregated.get(text) or self._aggregate(text, parameters)
         try:
-            return _ROWS.decode(self.connection.execute(aggregated, parameters).fetchone()[0])
+            return cast("Answer", _ROWS.decode(self.connection.execute(aggregated, parameters).fetchone()[0]))
         except sqlite3.DataError as error:
             if primary(error) != sqlite3.SQLITE_TOOBIG:
                 raise
-            return [list(row) for row in self.connection.execute(text, parameters)]
+            return [tuple(row) for row in self.connection.execute(text, parameters)]
 
     def _aggregate(self, text: str, parameters: Sequence[Value]) -> str:
         """The statement whose only answer holds all rows of another."""

@@ -8,36 +8,22 @@ processes. This module must never hold a rule of the contract.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, contextmanager
-from typing import Final
+from typing import Final, TypeVar
 
 from msgspec.structs import replace
 
-from perdure.model.externals import Answered, NewCompletion
-from perdure.model.query import Query
 from perdure.model.records import (
     Beat,
-    Claimed,
-    ClaimRequest,
-    Committed,
-    Conflict,
-    Enqueued,
-    Found,
     Heartbeat,
-    JournalView,
-    NewExecution,
-    NewSignal,
     Reclaimed,
-    Row,
-    Stat,
-    Transition,
     WorkerRow,
 )
-from perdure.model.status import Status
-from perdure.storage._sql import commits, externals, intake, leases, maintenance, migrations, reading
+from perdure.storage._sql import leases, maintenance, migrations, reading
 from perdure.storage._sql.session import Session
-from perdure.storage.protocol import Order
+from perdure.storage._sql.storage import PlannedStorage
+from perdure.storage.sqlite import seals
 from perdure.storage.sqlite.checkpoints import is_affected
 from perdure.storage.sqlite.database import MEMORY, Database
 from perdure.storage.sqlite.hints import Hints
@@ -45,17 +31,18 @@ from perdure.storage.sqlite.ledger import SQLiteLedger
 from perdure.storage.sqlite.liveness import Liveness, Witness
 from perdure.storage.sqlite.session import PACKAGE
 
+T = TypeVar("T")
 MIGRATIONS: Final = f"{PACKAGE}.migrations"
 
 
-class SQLiteStorage:
+class SQLiteStorage(PlannedStorage):
     """Executions in the file at `path` (or `:memory:`). See `perdure.storage.protocol.Storage` for each operation.
 
     Any number of threads and processes may use the file. Nothing is opened before the first operation, and after
     `close` the next one opens it again. Lock files and sockets stand in the folder `<path>.workers`.
     """
 
-    inline: bool = False
+    migrations_package = MIGRATIONS
 
     def __init__(self, path: str) -> None:
         self._database = Database(path, self._committed)
@@ -86,59 +73,13 @@ class SQLiteStorage:
         """Calls back when another process, or another storage object on this file, changed something."""
         self._hints.listen(callback)
 
-    def enqueue(self, items: Sequence[NewExecution], now: int) -> list[Enqueued | Conflict]:
-        with self._database.writing() as session:
-            self._now = now
-            return intake.enqueue(session, items, now)
-
-    def signal(self, items: Sequence[NewSignal], now: int) -> list[Status | None]:
-        with self._database.writing() as session:
-            self._now = now
-            return intake.signal(session, items, now)
-
-    def complete_external(self, items: Sequence[NewCompletion], now: int) -> list[Answered]:
-        with self._database.writing() as session:
-            self._now = now
-            return externals.complete_external(session, items, now)
-
-    def cancel(self, items: Sequence[tuple[str, str]], now: int) -> list[Status | None]:
-        with self._database.writing() as session:
-            self._now = now
-            return intake.cancel(session, items, now)
-
-    def retry(self, ids: Sequence[str], now: int) -> list[Status | None]:
-        with self._database.writing() as session:
-            self._now = now
-            return intake.retry(session, ids, now)
-
-    def forget(self, ids: Sequence[str], name: str, now: int) -> list[int]:
-        with self._database.writing() as session:
-            self._now = now
-            return intake.forget(session, ids, name, now)
-
-    def claim(self, request: ClaimRequest, now: int) -> Claimed:
-        with self._database.writing() as session:
-            self._now = now
-            return leases.claim(session, request, now)
-
-    def commit(self, transitions: Sequence[Transition], now: int) -> list[Committed]:
-        commits.check(transitions)
-        with self._database.writing() as session:
-            self._now = now
-            return commits.commit(session, transitions, now)
-
     def heartbeat(self, beat: Heartbeat, now: int) -> Beat:
         held = ("", 0) if beat.leaving else self._liveness.hold(beat.worker.id)
         with self._database.writing() as session:
             self._now = now
             if beat.leaving:
                 self._database.afterwards(lambda: self._liveness.release(beat.worker.id))
-            return leases.heartbeat(session, beat, now, *held)
-
-    def drain(self, worker_ids: Sequence[str], now: int) -> list[bool]:
-        with self._database.writing() as session:
-            self._now = now
-            return leases.drain(session, worker_ids)
+            return leases.heartbeat(session, beat, now, held)
 
     def reclaim(self, now: int, judged: int | None = None) -> Reclaimed:
         with self._database.writing() as session:
@@ -151,44 +92,27 @@ class SQLiteStorage:
                 self._database.afterwards(lambda: self._liveness.bury(answer.workers, alive))
             return answer
 
-    def prune(self, now: int, closed_before: int | None, limit: int, spare_own: bool = False) -> int:
-        with self._database.writing() as session:
-            self._now = now
-            return maintenance.prune(session, now, closed_before, limit, spare_own)
-
-    def get(self, ids: Sequence[str]) -> list[Row | None]:
-        with self._database.reading() as session:
-            return reading.get(session, ids)
-
-    def settled(self, ids: Sequence[str]) -> list[Row | None]:
-        with self._database.reading() as session:
-            return reading.get(session, ids, "settled")
-
-    def journal(self, ids: Sequence[str]) -> list[JournalView]:
-        with self._database.reading() as session:
-            return reading.journal(session, ids)
-
-    def search(self, query: Query, order: Order, limit: int, after: str | None, now: int) -> Found:
-        with self._database.reading() as session:
-            return reading.search(session, query, order, limit, after, now)
-
-    def count(self, query: Query, now: int) -> int:
-        with self._database.reading() as session:
-            return reading.count(session, query, now)
-
-    def stats(self, now: int) -> list[Stat]:
-        with self._database.reading() as session:
-            return reading.stats(session, now)
-
     def workers(self, now: int) -> list[WorkerRow]:
         with self._database.reading() as session:
             rows = reading.workers(session)
             dead = set(self._liveness.dead(_witnesses(session)))
         return [replace(row, lease_until=min(row.lease_until, now)) if row.id in dead else row for row in rows]
 
-    def sql_script(self) -> str:
-        """The schema's migrations as one text."""
-        return migrations.script(migrations.load(MIGRATIONS))
+    def seal(self) -> None:
+        with self._database.writing() as session:
+            seals.seal(session.connection)
+
+    def unseal(self) -> None:
+        with self._database.writing() as session:
+            seals.unseal(session.connection)
+
+    def sealed(self) -> bool:
+        with self._database.reading() as session:
+            return seals.is_sealed(session.connection)
+
+    def schema_version(self) -> int:
+        with self._database.reading() as session:
+            return max(SQLiteLedger(session.connection).applied(), default=0)
 
     def status(self) -> dict[str, object]:
         """What a check-up of this storage wants to know. Raises `StorageError` when the file cannot be opened."""
@@ -205,6 +129,15 @@ class SQLiteStorage:
                 "locks_work": self._liveness.works,
                 "hints_work": self._hints.works,
             }
+
+    def _write(self, work: Callable[[Session], T], now: int) -> T:
+        with self._database.writing() as session:
+            self._now = now
+            return work(session)
+
+    def _read(self, work: Callable[[Session], T], *, snapshot: bool = False) -> T:
+        with self._database.reading() as session:
+            return work(session)
 
     @contextmanager
     def _grouped(self) -> Generator[None]:

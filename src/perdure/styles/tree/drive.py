@@ -8,8 +8,10 @@ a value of a user's.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterable
 from dataclasses import replace
+from functools import cached_property
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, Literal, cast, get_args, get_origin, get_type_hints
 
@@ -18,7 +20,7 @@ import msgspec
 from perdure.codec import DecodeError, TypeCodec, codec_for, failure_of
 from perdure.codec.hints import type_name
 from perdure.engine.bodies import run_function, within
-from perdure.engine.children import enter, prepared, settling, spec_of, standing
+from perdure.engine.children import check_task, enter, prepared, settling, spec_of, standing
 from perdure.engine.styling import (
     ENDED,
     Encoded,
@@ -31,16 +33,20 @@ from perdure.engine.styling import (
 )
 from perdure.errors import ConfigurationError, Failure, InvalidInputError, PerdureError
 from perdure.model.outline import Part
+from perdure.model.policy import exceeds
 from perdure.model.records import Child, NewExecution
 from perdure.model.status import SETTLED, UNSUCCESSFUL, WaitKind
+from perdure.model.trees import FINALIZE, Plan
 from perdure.styles.tree.joined import Joined, SettledChild, Spawn, StoredTree, TreeResult, nested, raw_of
-from perdure.styles.tree.plan import Plan, checked, recorded, waiting
+from perdure.styles.tree.plan import checked, entry_of, recorded, waiting
 
 if TYPE_CHECKING:
     from perdure.engine.task import Task
     from perdure.engine.verbs import Verbs
 
-FINALIZE: Final = "#finalize"
+JOINED: Final = 64
+"""So many results of the largest size fit into what the children of one tree come to together."""
+
 OnChildFailure = Literal["cancel_siblings", "collect"]
 
 
@@ -63,6 +69,7 @@ class Tree:
             return cast("Any", TreeResult)[output]
         return self.finalize.signature.result.hint
 
+    @cached_property
     def output_codec(self) -> TypeCodec:
         """How the body's output is stored."""
         hint = get_type_hints(self._function, include_extras=True).get("return", Any)
@@ -83,10 +90,10 @@ class Tree:
             plan = await self._begin(grove, args, kwargs)
         verbs.driver.set_timeout(None)
         children = await grove.joined(plan)
-        stored = grove.stored(plan, children)
+        text = grove.measured(grove.stored(plan, children).text())
         if self.finalize is None:
-            return Encoded(verbs.host.payloads.wrap(stored.text()))
-        return await grove.finalized(self.finalize, stored)
+            return Encoded(verbs.host.payloads.wrap(text))
+        return await grove.finalized(self.finalize, text)
 
     async def _begin(self, grove: Grove, args: list[object], kwargs: dict[str, object]) -> Plan:
         """Runs the body; writes what it returned and its first children, all in one transition."""
@@ -94,14 +101,15 @@ class Tree:
         task = cast("Task[..., Any]", verbs.host.directory.task(verbs.driver.claim.task_name))
         with within(verbs, verbs.branch, not task.is_async) as scope:
             returned = await run_function(verbs.host, task, scope.context, args, kwargs)
-        plan, specs = await checked(verbs, returned, self.output_codec(), self.parallel)
+        plan, specs = await checked(verbs, returned, self.output_codec, self.parallel)
         await verbs.ready()
         verbs.driver.set_timeout(None)
-        verbs.keep(plan.entry(verbs))
+        verbs.keep(entry_of(verbs, plan))
         verbs.driver.mark_dirty()
         for index, spec in enumerate(islice(specs, self.parallel)):
-            if grove.met(plan.slot(index)) is None:  # an operator had it forget the Spawn
-                enter(verbs, spec, plan.slot(index))
+            slot = plan.slot(index)
+            if grove.met(slot) is None:  # an operator had it forget the Spawn
+                enter(verbs, spec, slot)
         return plan
 
 
@@ -113,26 +121,37 @@ class Grove:
 
     async def joined(self, plan: Plan) -> list[Child]:
         """The children in order, once all are settled. Raises `Verdict` at the first without success, unless they are
-        collected."""
-        while True:
-            met = [self.met(plan.slot(index)) for index in range(plan.count)]
-            if not self.tree.collects:
-                self._check(met)
-            left = [index for index, child in enumerate(met) if child is None]
-            open_ones = [child for child in met if child is not None and child.status not in SETTLED]
-            if not left and not open_ones:
-                return [child for child in met if child is not None]
-            room = len(left) if self.tree.parallel is None else max(self.tree.parallel - len(open_ones), 0)
+        collected. After the first look only those that are open are looked at again: there may be very many."""
+        met = [self.met(plan.slot(index)) for index in range(plan.count)]
+        left = deque(index for index, child in enumerate(met) if child is None)
+        under_way = {index for index, child in enumerate(met) if child is not None and child.status not in SETTLED}
+        self._check(met, range(plan.count))
+        while left or under_way:
+            room = len(left) if self.tree.parallel is None else max(self.tree.parallel - len(under_way), 0)
             if left and room:
-                await self._start(plan, left[:room])
+                begun = [left.popleft() for _ in range(min(room, len(left)))]
+                await self._start(plan, begun)
+                under_way.update(begun)
             else:
-                await self._settling("children", open_ones, any_of=bool(left))
+                children = [child for index in sorted(under_way) if (child := met[index]) is not None]
+                await self._settling("children", children, any_of=bool(left))
+            looked = tuple(under_way)
+            for index in looked:
+                child = met[index] = self.met(plan.slot(index))
+                if child is None or child.status in SETTLED:
+                    under_way.discard(index)
+                if child is None:  # an operator had it forgotten meanwhile
+                    left.append(index)
+            self._check(met, looked)
+        return [child for child in met if child is not None]
 
-    async def finalized(self, finalize: Task[..., Any], stored: StoredTree) -> Encoded:
+    async def finalized(self, finalize: Task[..., Any], text: str) -> Encoded:
         """The finalizer's result. Raises `Verdict` when it has none."""
         child = self.met(FINALIZE)
-        if child is None:
-            spec = await self._finalizer(finalize, stored.text())
+        if child is not None:
+            check_task(self.verbs, child, finalize.name, "the finalizer")
+        else:
+            spec = await self._finalizer(finalize, text)
             await self.verbs.ready()
             child = enter(self.verbs, spec, FINALIZE, last=True)
         if child.status not in SETTLED:
@@ -165,6 +184,15 @@ class Grove:
             tree.args = tuple(args)
         return tree
 
+    def measured(self, text: str) -> str:
+        """What the children came to, as text. Raises `Verdict` where it is more than a database or a worker can be asked to
+        hold in one piece; sizes of children add up, so far more than of one result may be there."""
+        limit = JOINED * self.verbs.host.sizes.result
+        if not exceeds(text, limit):
+            return text
+        message = f"the children of {self.verbs.task_name} came to over {limit} bytes, {JOINED} times Sizes(result=...)"
+        raise verdict("too_large", "PayloadTooLargeError", message)
+
     def met(self, slot: str) -> Child | None:
         """The child that stands in a place, unless it is to be replaced."""
         return standing(self.verbs, self.verbs.task_name, slot)
@@ -175,10 +203,13 @@ class Grove:
         hint = None if task is None else task.signature.result.hint
         return TreeResult in (hint, get_origin(hint))
 
-    def _check(self, met: list[Child | None]) -> None:
-        failed = [(i, child) for i, child in enumerate(met) if child is not None and child.status in UNSUCCESSFUL]
-        if failed:
-            raise children_failed(failed, len(met))
+    def _check(self, met: list[Child | None], looked: Iterable[int]) -> None:
+        """Raises `Verdict` if one of those that were looked at ended the tree."""
+        if self.tree.collects or not any(_failed(met[index]) for index in looked):
+            return
+        raise children_failed(
+            [(i, child) for i, child in enumerate(met) if child is not None and _failed(child)], len(met)
+        )
 
     async def _start(self, plan: Plan, indexes: list[int]) -> None:
         """Starts children that had to wait, or takes the place of those of an attempt before."""
@@ -209,6 +240,10 @@ class Grove:
         return verdict("finalize_failed", "FinalizeFailed", message, cause)
 
 
+def _failed(child: Child | None) -> bool:
+    return child is not None and child.status in UNSUCCESSFUL
+
+
 def output_hint(hint: object, what: str) -> object:
     """What a body puts into `Spawn`, by the hint of what it returns. Raises `ConfigurationError` for another hint."""
     if hint is Spawn or hint is inspect.Parameter.empty or hint is Any:
@@ -227,6 +262,6 @@ def takes_joined(finalize: Task[..., Any], what: str) -> None:
         raise ConfigurationError(f"{what} finalize must take one argument, Joined: {error}") from None
     codec = signature.codecs().get(signature.names[0])
     if codec is not None and Joined not in (codec.hint, get_origin(codec.hint)):
-        raise ConfigurationError(
-            f"{what} finalize takes {type_name(codec.hint)}; annotate its argument with Joined[input, output]"
-        )
+        untyped = codec.hint is inspect.Parameter.empty
+        given = f"has no type for {signature.names[0]!r}" if untyped else f"takes {type_name(codec.hint)}"
+        raise ConfigurationError(f"{what} finalize {given}; annotate its argument with Joined[input, output]")

@@ -118,6 +118,18 @@ class EnqueueConformance(Conformance):
         on.add("a", idempotency_key="k")
         assert on.add("b", idempotency_key="k", task_name="other") == [Enqueued("b", True, "pending")]
 
+    def test_a_renamed_task_keeps_its_ids_and_keys(self, on: Hand) -> None:
+        """R4: the same origin is the same task; a name that another one has as its origin is another."""
+        on.add("a", idempotency_key="k", input_digest="d")
+        renamed = {"task_name": "other", "origin": "work", "input_digest": "d"}
+        answers = on.storage.enqueue([on.new("a", **renamed), on.new("b", idempotency_key="k", **renamed)], on.now)
+        assert answers == [Enqueued("a", False, "pending"), Enqueued("a", False, "pending")]
+        assert on.status("b") == [None]
+        on.add("c", idempotency_key="l", **renamed)
+        assert on.row("c").origin == "work"
+        assert on.add("d", idempotency_key="l", input_digest="d") == [Enqueued("c", False, "pending")]
+        assert isinstance(on.add("c", task_name="other", input_digest="d")[0], Conflict)
+
     def test_a_key_twice_in_one_batch(self, on: Hand) -> None:
         """R4: also within a batch the first one owns the key."""
         answers = on.add("a", "b", idempotency_key="k")

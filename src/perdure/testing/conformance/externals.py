@@ -19,7 +19,7 @@ class ExternalConformance(Conformance):
 
     def complete(self, on: Hand, id: str, key: str = KEY, **fields: object) -> Answered:
         """Completes task `work` for a key."""
-        given = {"task_name": "work", "value": "1"} | fields
+        given = {"origin": "work", "value": "1"} | fields
         return on.storage.complete_external([NewCompletion(id=id, key=key, **given)], on.now)[0]  # type: ignore[arg-type]
 
     def prune(self, on: Hand, before: int | None = None, limit: int = 1000, spare_own: bool = False) -> int:
@@ -76,7 +76,7 @@ class ExternalConformance(Conformance):
     def test_of_another_task(self, on: Hand) -> None:
         """R8, R12: a key belongs to its task."""
         on.add("a", external_key=KEY)
-        self.complete(on, "c1", task_name="other")
+        self.complete(on, "c1", origin="other")
         on.run("a", awaiting())
         assert on.row("a").due_at is None
         assert on.journal("a").external is None
@@ -118,18 +118,29 @@ class ExternalConformance(Conformance):
         on.run("a", awaiting(due_at=START + 50))
         assert on.row("a").due_at == START
 
-    def test_under_every_name(self, on: Hand) -> None:
-        """R12: a task answers to its aliases: what stands under one of its names stands under all."""
+    def test_of_a_renamed_task(self, on: Hand) -> None:
+        """R8, R12: a completion is for all executions of its origin, whatever the name of their task."""
         on.add("old", external_key=KEY)
-        on.storage.enqueue([on.new("new", task_name="other", external_key=KEY)], on.now)
+        on.add("new", task_name="other", origin="work", external_key=KEY)
         on.run("old", awaiting())
-        on.run("new", awaiting(task="other"))
-        assert self.complete(on, "c1", task_name="other", aliases=("work", "older")).woken == ("new", "old")
+        (claim,) = on.claim(ids=("new",)).claims
+        assert claim.origin == "work"
+        on.commit("new", awaiting())
+        assert self.complete(on, "c1").woken == ("new", "old")
         assert on.journal("old").external == on.journal("new").external == Completion("1", None, START)
-        on.wait(1)
-        answer = self.complete(on, "c2", task_name="newer", aliases=("older",))
-        assert answer == Answered(Completion("1", None, START), False)
-        assert self.complete(on, "c3", task_name="newer") == answer
+        on.run("new", DONE)
+        on.wait(10)
+        assert self.prune(on, on.now) == 1
+        assert self.prune(on, on.now) == 0
+        assert not self.complete(on, "c2").first
+
+    def test_before_it_was_renamed(self, on: Hand) -> None:
+        """R8, R12: what stands under the origin is found by an execution that is enqueued under a later name."""
+        self.complete(on, "c1")
+        on.add("new", task_name="other", origin="work", external_key=KEY)
+        assert on.journal("new").external == Completion("1", None, START)
+        on.run("new", awaiting())
+        assert on.row("new").due_at == on.now
 
     def test_settled_ones_stay(self, on: Hand) -> None:
         """R9: a completion changes nothing of what is settled, and stays for an operator's retry."""

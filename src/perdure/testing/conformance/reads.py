@@ -89,6 +89,9 @@ class ReadConformance(Conformance):
         """R1: any text is an id, in cursors too."""
         on.add("a:1", "a:2", "ä'\"%_")
         assert [id for page in self._pages(on, "oldest", 1) for id in page] == ["a:1", "a:2", "ä'\"%_"]
+        assert sorted(on.find("id:a:*")) == ["a:1", "a:2"]
+        assert on.find("id:ä*") == ["ä'\"%_"]
+        assert on.find("id:a:1,A:2,a:2%*,a:_*") == ["a:1"]
 
     @pytest.mark.parametrize(
         ("query", "expected"),
@@ -130,6 +133,10 @@ class ReadConformance(Conformance):
             ("since:1h", "abcdefg"),
             ("id:a,c,nobody", "ac"),
             ("-id:a,c", "bdefg"),
+            ("id:a*", "a"),
+            ("id:a*,c,nobody*", "ac"),
+            ("-id:a*,c", "bdefg"),
+            ("id:*", "abcdefg"),
             ("tag:color=red queue:mail", "a"),
             ("tag:color=red -queue:mail", "b"),
             ("status:pending task:alien", ""),

@@ -16,16 +16,28 @@ from perdure.engine.driver import Driver
 from perdure.engine.handle import Handle
 from perdure.engine.journal import activity_key
 from perdure.engine.scope import Scope, current
-from perdure.errors import ExecutionFailedError, Failure
+from perdure.engine.task import Task
+from perdure.errors import Abort, ExecutionFailedError, Failure
 from perdure.model.policy import Retry
 from perdure.registry import Registry
 from perdure.storage.check import Effect
 from perdure.styles.loop import Continue, Done, LoopResult
+from perdure.styles.tree.declaring import ParentSettings
 from perdure.styles.tree.joined import Joined, Spawn
-from perdure.testing.simulation.programs import BROKEN, RETRIES, Node, Rounds, Step
+from perdure.testing.simulation.programs import (
+    BROKEN,
+    FINAL_RETRIES,
+    RETRIES,
+    STYLES,
+    Node,
+    Rounds,
+    Step,
+    Style,
+)
 
 TRIES = Retry(max_retries=RETRIES, delay=0.2, factor=1.0, jitter=False)
 SOON = Retry(max_retries=3, delay=0.05, factor=1.0, jitter=False)
+FINAL = Retry(max_retries=FINAL_RETRIES, delay=0.05, factor=1.0, jitter=False)
 
 
 class Bodies:
@@ -63,17 +75,9 @@ class Bodies:
             parts = [await self._step(ctx, step) for step in node.steps]
             if ctx.attempt < node.fails:
                 raise ValueError(f"{node.name} fails in attempt {ctx.attempt}")
+            if node.abort:
+                raise Abort(node.name, scope=node.abort)
             return parts
-
-        async def combine(joined: Joined[Step, str]) -> list[object]:
-            assert joined.output == joined.input.name
-            return [child.output if child.status == "completed" else BROKEN for child in joined.children]
-
-        @declare.parent_task(
-            finalize=combine, on_child_failure="collect", max_parallel=2, retries=SOON, max_crashes=1000
-        )
-        async def tree(step: Step) -> Spawn[str]:
-            return Spawn(step.name, [program.options(key=node.name).call(node) for node in step.nodes])
 
         @declare.task(max_crashes=3)
         async def poison() -> None:
@@ -81,8 +85,36 @@ class Bodies:
             await asyncio.Event().wait()
 
         self.answer = declare.external_task("answer", str, max_crashes=1_000_000)
-        self.work, self.tell, self.program, self.tree, self.poison = work, tell, program, tree, poison
+        self.work, self.tell, self.program, self.poison = work, tell, program, poison
+        self.trees = [self._declare_tree(number, style) for number, style in enumerate(STYLES)]
         self.repeat = declare.loop("repeat", self._iterate, retries=TRIES, delay=0.1, max_crashes=1000)
+
+    def _declare_tree(self, number: int, style: Style) -> Task[[Step], list[object]]:
+        async def combine(ctx: Context, joined: Joined[Step, str]) -> list[object]:
+            return _combined(ctx, joined)
+
+        async def unchanged(joined: Joined[Joined[Step, str], list[object]]) -> list[object]:
+            assert [child.output for child in joined.children] == [[]]
+            return joined.output
+
+        @self.registry.parent_task(name=f"regroup-{number}", finalize=unchanged, retries=FINAL, max_crashes=1000)
+        async def regroup(ctx: Context, joined: Joined[Step, str]) -> Spawn[list[object]]:
+            return Spawn(_combined(ctx, joined), [self.program.call(Node(f"{joined.output} regrouped"))])
+
+        combining = self.registry.task(name=f"combine-{number}", retries=FINAL, max_crashes=1000)(combine)
+        options = ParentSettings(
+            name=f"tree-{number}", on_child_failure="collect" if style.collects else "cancel_siblings", retries=SOON,
+            max_crashes=1000,
+        )  # fmt: skip
+        if style.parallel is not None:
+            options["max_parallel"] = style.parallel
+
+        @self.registry.parent_task(finalize=regroup if style.wide else combining, **options)
+        async def tree(step: Step) -> Spawn[str]:
+            inner = [self.trees[each.style].options(key=each.name).call(each) for each in step.steps]
+            return Spawn(step.name, [*inner, *(self.program.options(key=node.name).call(node) for node in step.nodes)])
+
+        return tree
 
     async def _iterate(self, ctx: Context, rounds: Rounds) -> Continue | Done[list[object]]:
         node = rounds.nodes[ctx.iteration]
@@ -152,7 +184,7 @@ class Bodies:
             items = [self.program.call(node) for node in step.nodes]
             return (await self.registry.enqueue_list(f"{ctx.execution_id}/{step.name}", items, retries=TRIES)).id
         if step.kind == "tree":
-            return await _outcome(await ctx.spawn(self.tree.options(key=step.name).call(step)))
+            return await _outcome(await ctx.spawn(self.trees[step.style].options(key=step.name).call(step)))
         calls = [self.program.options(key=node.name).call(node) for node in step.nodes]
         if step.kind == "child":
             return await _outcome(await ctx.spawn(calls[0]))
@@ -163,6 +195,14 @@ class Bodies:
             return [await _outcome(handle) for handle in handles]
         results = await ctx.map(self.program, step.nodes, tolerate=1.0)
         return [BROKEN if isinstance(result, Failure) else result for result in results]
+
+
+def _combined(ctx: Context, joined: Joined[Step, str]) -> list[object]:
+    """What the children of a tree came to."""
+    assert joined.output == joined.input.name
+    if ctx.attempt < joined.input.tries:
+        raise ValueError(f"the finalizer of {joined.output} fails in attempt {ctx.attempt}")
+    return [child.output if child.status == "completed" else BROKEN for child in joined.children]
 
 
 async def _outcome(handle: Handle[Any]) -> object:

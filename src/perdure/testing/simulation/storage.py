@@ -6,10 +6,12 @@ a while. What was really answered is noted for the checker, and every change for
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Final, Protocol
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
+from typing import Final, Protocol, TypeVar
 
-from perdure.model.records import Claimed, ClaimRequest
+from perdure.errors import StorageError
+from perdure.model.records import Claimed, ClaimRequest, Reclaimed
 from perdure.storage import Storage
 from perdure.storage.check import Observed
 from perdure.testing.crash import described
@@ -18,6 +20,8 @@ from perdure.testing.faults import FaultyStorage, Operation, When
 from perdure.testing.simulation.loop import Process
 from perdure.testing.simulation.tape import Tape
 
+T = TypeVar("T")
+WRITES: Final = frozenset({*CHANGES, "claim", "reclaim"})
 WHENS: Final[tuple[When, ...]] = ("before", "after", "twice")
 
 
@@ -44,6 +48,10 @@ class Shared(Protocol):
         """Something changed by this one."""
         ...
 
+    def changed(self) -> None:
+        """Something was committed."""
+        ...
+
 
 class SimStorage(FaultyStorage):
     """One process's way to the store."""
@@ -54,6 +62,7 @@ class SimStorage(FaultyStorage):
         self.partitioned = 0.0
         self._world, self._process = world, process
         self._listeners: list[Callable[[], None]] = []
+        self._transactions, self._written = 0, False
 
     def close(self) -> None:
         """The store outlives its processes."""
@@ -66,6 +75,32 @@ class SimStorage(FaultyStorage):
         if not self._process.dead:
             for callback in self._listeners:
                 self._process.context.copy().run(callback)
+
+    @contextmanager
+    def _transaction(self) -> Generator[None]:
+        self._transactions += 1
+        try:
+            with super()._transaction():
+                yield
+        finally:
+            self._transactions -= 1
+            self._look(False)
+
+    def _do(self, name: str, argument: object, call: Callable[[], T]) -> T:
+        try:
+            answer = super()._do(name, argument, call)
+        except StorageError:
+            self._look(name in WRITES)  # it may have happened
+            raise
+        self._look(name in CHANGES or (name in WRITES and _did(answer)))
+        return answer
+
+    def _look(self, written: bool) -> None:
+        """Has what was written looked at, as soon as it is committed."""
+        self._written = self._written or written
+        if self._written and self._transactions == 0:
+            self._written = False
+            self._world.changed()
 
     def claim(self, request: ClaimRequest, now: int) -> Claimed:
         answer = super().claim(request, now)
@@ -91,6 +126,13 @@ class SimStorage(FaultyStorage):
         if operation.name in CHANGES:
             world.hint(self)
         return when
+
+
+def _did(answer: object) -> bool:
+    """Whether a claim or a reclaim found anything."""
+    if isinstance(answer, Claimed):
+        return bool(answer.claims)
+    return isinstance(answer, Reclaimed) and any(getattr(answer, name) for name in Reclaimed.__struct_fields__)
 
 
 def _words(operation: Operation) -> str:

@@ -21,20 +21,20 @@ from perdure.ids import Ids, seeded
 from perdure.model.query import Query
 from perdure.model.records import Row
 from perdure.storage import Storage
-from perdure.storage.check import Effect, Observed, check
+from perdure.storage.check import Effect, Observed, Violation, check, read
 from perdure.storage.settling import load_waits
 from perdure.testing.simulation.bodies import Bodies
+from perdure.testing.simulation.clock import SimClock
 from perdure.testing.simulation.lists import wrong_list
 from perdure.testing.simulation.loop import Process, SimLoop, current_process
 from perdure.testing.simulation.profile import SPANS, Profile
 from perdure.testing.simulation.programs import Maker, Node, externals, mismatch, signals, succeeds
 from perdure.testing.simulation.storage import SimStorage, short
 from perdure.testing.simulation.tape import Tape
+from perdure.testing.simulation.trees import wrong_tree
 
-START: Final = 1_767_225_600_000
 LEASE: Final = 4.0
 PATIENCE: Final = 900.0
-CHECKED: Final = 250  # steps between two looks of the checker
 
 
 class WrongError(AssertionError):
@@ -60,29 +60,6 @@ class Slot:
         return worker is not None and worker.running > 0
 
 
-class SimClock:
-    """The time of a loop as a clock of the engine."""
-
-    def __init__(self, loop: SimLoop) -> None:
-        self._loop = loop
-
-    def now(self) -> int:
-        """Milliseconds UTC."""
-        return START + round(self._loop.seconds * 1_000_000) // 1000
-
-    def monotonic(self) -> float:
-        """Seconds."""
-        return self._loop.seconds
-
-    def call_later(self, delay: float, callback: Callable[[], object]) -> asyncio.TimerHandle:
-        """Calls `callback` after `delay` seconds."""
-        return self._loop.call_later(delay, callback)
-
-    async def sleep(self, delay: float) -> None:
-        """Returns after `delay` seconds."""
-        await asyncio.sleep(delay)
-
-
 class World:
     """One run. `run` returns when all is well and raises what is wrong."""
 
@@ -101,7 +78,7 @@ class World:
         )
         self._template = Perdure("memory://", poll=2.0, lease=LEASE, drain=1.0)
         self._template.include(self.bodies.registry)
-        maker = Maker(tape)
+        maker = Maker(tape, pause=max(profile.pauses))
         self.roots = [maker.root(f"root-{index}") for index in range(profile.roots)]
         self.cancelled: set[str] = set()
         self._slots = [Slot(f"w{index}") for index in range(profile.workers)]
@@ -208,8 +185,6 @@ class World:
             raise self._broken
         if self.loop.errors:
             raise WrongError(f"a callback failed: {self.loop.errors[0]}")
-        if self.loop.steps % CHECKED == 0:
-            self._must_hold()
         if not self.stormy or self.loop.steps < self._next_chaos:
             return
         self._next_chaos += self.profile.stride
@@ -356,16 +331,22 @@ class World:
             self._started_twice(rows),
             self._not_started_anew(rows),
             wrong_list(self.storage, rows, self.bodies.values),
+            wrong_tree(read(self.storage)),
         )
         wrong = next((wrong for wrong in found if wrong), None)
         if wrong is not None:
             raise WrongError(wrong)
 
     def _must_hold(self, effects: list[Effect] | None = None) -> None:
-        """The checker finds nothing: at the end, and at any moment before."""
-        found = check(self.storage, self.history, effects)
-        if found:
-            raise WrongError("; ".join(map(str, found[:5])))
+        """The checker finds nothing, whatever clients and bodies saw."""
+        _nothing_in(check(self.storage, self.history, effects))
+
+    def changed(self) -> None:
+        """Something was committed: no invariant may be broken at this moment either."""
+        try:
+            _nothing_in(check(self.storage))
+        except WrongError as error:
+            self._broken = self._broken or error
 
     def _started_twice(self, rows: tuple[Row, ...]) -> str | None:
         """R4: what a client started under one key, in however many calls, was started once."""
@@ -398,3 +379,8 @@ class World:
             if row.closed_at is None
         ]
         return "open executions:\n" + "\n".join(lines)
+
+
+def _nothing_in(found: list[Violation]) -> None:
+    if found:
+        raise WrongError("; ".join(map(str, found[:5])))

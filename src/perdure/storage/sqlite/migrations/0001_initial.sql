@@ -8,6 +8,7 @@
 --   signals       how many signals it was sent
 --   stale         settled without success before its parent's current attempt (or surely will), or forgotten
 --   wake_*, rest_until   of a waiting execution: under which conditions it falls due (`Suspended`)
+--   origin        the first name of its task: by it keys are compared, so that a rename changes nothing
 --   expires_at    of a closed root: when its retention ends
 -- Every index is partial where it can be, so that settled executions are in none that a claim or a commit touches. Some
 -- have more columns than they seek by (`place` too): then SQLite reads the index alone.
@@ -52,6 +53,7 @@ CREATE TABLE executions (
     input_digest TEXT,
     idempotency_key TEXT,
     external_key TEXT,
+    origin TEXT NOT NULL,
     options TEXT,
     version TEXT,
     tags TEXT,
@@ -71,8 +73,8 @@ CREATE INDEX executions_asleep ON executions (task_name, queue, place) WHERE pla
 CREATE INDEX executions_deadline ON executions (queue, deadline_at)
     WHERE deadline_at IS NOT NULL AND status IN ('pending', 'waiting');
 CREATE INDEX executions_held ON executions (worker_id) WHERE worker_id IS NOT NULL;
-CREATE UNIQUE INDEX executions_key ON executions (task_name, idempotency_key) WHERE idempotency_key IS NOT NULL;
-CREATE INDEX executions_external ON executions (task_name, external_key, status) WHERE external_key IS NOT NULL;
+CREATE UNIQUE INDEX executions_key ON executions (origin, idempotency_key) WHERE idempotency_key IS NOT NULL;
+CREATE INDEX executions_external ON executions (origin, external_key, status) WHERE external_key IS NOT NULL;
 CREATE UNIQUE INDEX executions_slot ON executions (parent_id, slot, slot_generation) WHERE parent_id IS NOT NULL;
 CREATE INDEX executions_root ON executions (root_id) WHERE parent_id IS NOT NULL;
 CREATE INDEX executions_age ON executions (created_at);
@@ -114,16 +116,16 @@ CREATE TABLE signals (
 
 CREATE UNIQUE INDEX signals_id ON signals (execution_id, id);
 
--- What external tasks were completed with, by key. `expires_at`: when the task's own retention ends.
+-- What external tasks were completed with, by the first name of the task and key. `expires_at`: when the task's own retention ends.
 CREATE TABLE externals (
-    task_name TEXT NOT NULL,
+    origin TEXT NOT NULL,
     key TEXT NOT NULL,
     id TEXT NOT NULL,
     value TEXT,
     failure TEXT,
     completed_at INTEGER NOT NULL,
     expires_at INTEGER,
-    PRIMARY KEY (task_name, key)
+    PRIMARY KEY (origin, key)
 ) WITHOUT ROWID;
 
 CREATE INDEX externals_age ON externals (completed_at);

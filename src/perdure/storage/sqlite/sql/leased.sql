@@ -2,6 +2,6 @@
 SELECT
     id, task_name, token, generation, attempt, crashes, drifts, marks > 0 OR children_total > 0 OR signals > 0 AS journaled,
     input, failure, cancel_reason, deadline_at, queue, priority, options, version, tags, trace, parent_id, root_id, depth,
-    created_at, started_at, due_at
+    created_at, started_at, due_at, origin
 FROM executions
 WHERE rowid IN (SELECT value FROM json_each(?1));

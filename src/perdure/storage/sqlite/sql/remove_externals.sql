@@ -1,7 +1,7 @@
 -- Completions whose key no execution has: past their own retention, those without one that came before the moment given
 -- second, and those with one that came before the moment given third; the oldest first.
-DELETE FROM externals WHERE (task_name, key) IN (
-    SELECT task_name, key FROM externals AS x
+DELETE FROM externals WHERE (origin, key) IN (
+    SELECT origin, key FROM externals AS x
     WHERE (
             (expires_at IS NOT NULL AND expires_at <= ?1)
             OR (completed_at < ?2 AND expires_at IS NULL)
@@ -9,8 +9,8 @@ DELETE FROM externals WHERE (task_name, key) IN (
         )
         AND NOT EXISTS (
             SELECT 1 FROM executions AS e
-            WHERE e.external_key IS NOT NULL AND e.task_name = x.task_name AND e.external_key = x.key
+            WHERE e.external_key IS NOT NULL AND e.origin = x.origin AND e.external_key = x.key
         )
-    ORDER BY completed_at, task_name, key
+    ORDER BY completed_at, origin, key
     LIMIT ?4
 );

@@ -3,13 +3,13 @@ WITH given (id, input, input_digest, idempotency_key, slot) AS (VALUES {rows:5})
 INSERT INTO executions (
     id, input, input_digest, idempotency_key, slot,
     task_name, queue, priority, due_at, deadline_at, options, version, tags, trace,
-    parent_id, slot_generation, root_id, depth, max_crashes, retention, worker_id, external_key,
+    parent_id, slot_generation, root_id, depth, max_crashes, retention, worker_id, external_key, origin,
     created_at, status, place, token, crashes, started_at
 )
 SELECT
     id, input, input_digest, idempotency_key, slot,
     ?2, ?3, ?4, coalesce(?5, ?1), ?6, ?7, ?8, ?9, ?10,
-    ?11, ?12, CASE ?13 WHEN '' THEN id ELSE ?13 END, ?14, ?15, ?16, ?17, ?18,
+    ?11, ?12, CASE ?13 WHEN '' THEN id ELSE ?13 END, ?14, ?15, ?16, ?17, ?18, coalesce(?19, ?2),
     ?1,
     CASE WHEN ?17 IS NULL THEN 'pending' ELSE 'running' END,
     CASE WHEN ?17 IS NOT NULL THEN 4 ELSE coalesce(?5, ?1) <= ?1 END,
@@ -18,5 +18,5 @@ SELECT
     CASE WHEN ?17 IS NOT NULL THEN ?1 END
 FROM given
 WHERE id IS NOT NULL
-    AND EXISTS (SELECT 1 FROM executions WHERE id = ?19 AND token = ?20 AND status = 'running')
+    AND EXISTS (SELECT 1 FROM executions WHERE id = ?20 AND token = ?21 AND status = 'running')
 ON CONFLICT DO NOTHING;

@@ -26,7 +26,6 @@ def stored_completion(
         given,
         id=id,
         value=None if given.value is None else payloads.wrap(given.value),
-        aliases=task.settings.aliases,
         retention=None if retention is None else round(retention * 1000),
     )
 

@@ -1,0 +1,102 @@
+"""`copy`: move a whole store to another URL, from a file to a server or back, while executions run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+
+import click
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
+
+from perdure.cli.problems import Problem
+from perdure.cli.screen import console, print_json, say, styled
+from perdure.cli.text import plural
+from perdure.clock import SystemClock
+from perdure.storage import inspection
+from perdure.storage.moving import Movable, move
+from perdure.storage.opening import open_storage, without_password
+
+
+@click.command()
+@click.argument("source", metavar="SRC_URL")
+@click.argument("destination", metavar="[DST_URL]", required=False)
+@click.option("--schema", default="perdure", metavar="NAME", help="The schema in a Postgres database (both sides).")
+@click.option("--unseal", is_flag=True, help="Let SRC_URL take changes again. Only if the copy is not used!")
+@click.option("--json", "as_json", is_flag=True, help="Answer as JSON.")
+def copy(source: str, destination: str | None, schema: str, unseal: bool, as_json: bool) -> int:
+    """Move everything in SRC_URL to DST_URL, an empty or new store: executions, journals, signals, completions.
+
+    First SRC_URL is sealed: it can be read for ever, but takes no changes any more, from nobody. So nothing is lost and
+    nothing is done twice; what a worker had in hand there starts again at DST_URL, from its journal. Point your apps to
+    DST_URL afterwards. When copying fails, SRC_URL is unsealed and goes on; when this program is killed, run it again.
+    """
+    if unseal == (destination is not None):
+        raise click.UsageError("say SRC_URL and DST_URL, or SRC_URL and --unseal")
+    with _opened(source, schema) as here:
+        if destination is None:
+            return _unseal(here, source, as_json)
+        with _opened(destination, schema, made=True) as there:
+            return _copy(here, there, (without_password(source), without_password(destination)), as_json)
+
+
+def _copy(source: Movable, destination: Movable, urls: tuple[str, str], as_json: bool) -> int:
+    now = SystemClock().now()
+    live = [worker for worker in source.workers(now) if worker.lease_until > now]
+    with _progress(hidden=as_json) as report:
+        copied = move(source, destination, now, report)
+    if as_json:
+        print_json(
+            {"source": urls[0], "destination": urls[1], "rows": copied, "workers_left": [one.id for one in live]}
+        )
+        return 0
+    counts = ", ".join(f"{count:,} {name}" for name, count in copied.items())
+    say(styled("copied ", "green"), counts)
+    if live:
+        say(
+            styled(
+                f"stop {plural(len(live), 'worker')} that still look at {urls[0]}: they can change nothing there",
+                "yellow",
+            )
+        )
+    say(styled(f"{urls[0]} is sealed; next: perdure worker --url {urls[1]}", "dim"))
+    return 0
+
+
+def _unseal(storage: Movable, url: str, as_json: bool) -> int:
+    was = storage.sealed()
+    storage.unseal()
+    if as_json:
+        print_json({"url": without_password(url), "was_sealed": was})
+    else:
+        say(f"{without_password(url)} takes changes again" if was else f"{without_password(url)} was not sealed")
+    return 0
+
+
+@contextmanager
+def _opened(url: str, schema: str, *, made: bool = False) -> Generator[Movable]:
+    """The store at a URL; only with `made` one that is not there yet. Raises `Problem`."""
+    storage, name = open_storage(url, schema), without_password(url)
+    try:
+        if inspection.lives_here(storage) or not isinstance(storage, Movable):
+            raise Problem(3, f"{name} cannot be copied", "it does not outlive its process, or is not ours to move")
+        if not made and (missing := inspection.missing(storage)):
+            raise Problem(5, f"there is no store at {name}", f"no file {missing}", "perdure copy sqlite:///other.db …")
+        yield storage
+    finally:
+        storage.close()
+
+
+@contextmanager
+def _progress(*, hidden: bool) -> Generator[Callable[[str, int, int], None]]:
+    """A bar for each table, where somebody looks."""
+    columns = (TextColumn("{task.description:>10}"), BarColumn(), MofNCompleteColumn())
+    screen = console(error=True)
+    with Progress(*columns, console=screen, transient=True, disable=hidden or not screen.is_terminal) as progress:
+        bars: dict[str, TaskID] = {}
+
+        def report(table: str, done: int, total: int) -> None:
+            if table not in bars:
+                bars[table] = progress.add_task(table, total=total)
+            progress.update(bars[table], completed=done)
+
+        yield report

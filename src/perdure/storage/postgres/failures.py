@@ -1,0 +1,122 @@
+"""What an error of PostgreSQL means, and what to do about it: every one becomes a `StorageError`, or a `ValueError` where it
+is the value that cannot be stored.
+
+Three kinds are told apart: *overtaken* (others got in the way, nothing happened: begin again at once), *lost* (the connection
+is gone), and the rest, of which `retryable` are those that time or somebody else may mend. This module must never hide an
+error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import Final
+
+import psycopg
+from psycopg import errors
+
+from perdure.errors import StorageError
+from perdure.storage._sql.session import OvertakenError
+from perdure.storage.postgres.seals import SEALED
+
+OVERTAKEN: Final = (
+    OvertakenError,
+    errors.DeadlockDetected,
+    errors.SerializationFailure,
+    errors.LockNotAvailable,
+    errors.UniqueViolation,
+)
+LOST: Final = frozenset({"57P01", "57P02", "57P03", "57P05", "08000", "08001", "08003", "08004", "08006", "25P03"})
+"""The server ended the session, or is about to."""
+RETRYABLE: Final = frozenset(
+    {
+        "25006", "53000", "53100", "53200", "53300", "53400", "55P03", "57014", "57P04", "58000", "58030", "40001",
+        "40P01", "40003", "0A000", "23505",
+    }
+)  # fmt: skip
+PARAMETERS: Final = "write postgresql://user:password@host:5432/database"
+ADVICE: Final = {
+    "25006": "this server only reads: it is a standby, or its disk is protected; connect to the primary (with several hosts "
+    "in the URL the primary is found: postgresql://one,two/database)",
+    "28000": "the server does not let this user in: look at the user in the URL and at the server's pg_hba.conf",
+    "28P01": "the password is wrong for this user: look at the URL",
+    "3D000": "there is no such database: create it (createdb), or mend the URL",
+    "3F000": "its schema is missing: `perdure migrate` makes it",
+    "42501": "this user may not do that: run `perdure migrate` as the owner, and grant this role its rights (see the page "
+    "about PostgreSQL)",
+    "42703": "a table there has not our columns: the schema was made by something else; choose another one with schema=…",
+    "42P01": "its tables are missing: `perdure migrate` makes them",
+    "42P07": "something else has a table of that name there: choose another schema with schema=…",
+    "53100": "the server's disk is full: free some space; nothing is lost, it is tried again",
+    "53200": "the server is out of memory; it is tried again",
+    "53300": "the server takes no more connections: raise max_connections, or put a pooler in between",
+    "55P03": "somebody holds a lock for long: look for a hanging transaction in pg_stat_activity",
+    "57014": "the server cancelled a statement (a statement_timeout, or somebody): raise the limit for this role",
+    "57P01": "the server ended the session; it is tried again",
+    "57P03": "the server is starting or stopping; it is tried again",
+    "0A000": "the pooler in between cannot do this; use one that gives whole transactions (pool_mode = transaction)",
+    "26000": "a pooler in between mixes sessions up: remove prepare=on from the URL",
+    "42P05": "a pooler in between mixes sessions up: remove prepare=on from the URL",
+}
+HINTS: Final = (
+    ("password authentication failed", "the password is wrong for this user: look at the URL"),
+    ("no password supplied", "the URL has no password: " + PARAMETERS),
+    ("does not exist", "there is no such database or user on this server: create it, or mend the URL"),
+    ("no pg_hba.conf entry", "the server does not let this user in from here: look at its pg_hba.conf"),
+    ("too many connections", ADVICE["53300"]),
+    ("too many clients", ADVICE["53300"]),
+    ("Connection refused", "nothing listens there: start the server, or mend host and port in the URL"),
+    ("could not translate host name", "there is no such host: mend the URL"),
+    ("failed to resolve host", "there is no such host: mend the URL"),
+    ("timeout expired", "the host does not answer: look at the network, host and port"),
+    ("read-only", ADVICE["25006"]),
+    ("certificate", "the connection is not trusted: look at sslmode and sslrootcert in the URL"),
+)
+"""What the driver itself says when it cannot connect has no code."""
+LASTING: Final = frozenset(
+    {"password authentication failed", "no password supplied", "does not exist", "no pg_hba.conf entry", "certificate"}
+)
+"""Of those, what nobody mends by waiting."""
+
+
+def is_overtaken(error: BaseException) -> bool:
+    """Whether others got in the way: nothing happened, and the same may work at once."""
+    return isinstance(error, OVERTAKEN)
+
+
+def is_lost(error: BaseException) -> bool:
+    """Whether the connection is gone."""
+    if isinstance(error, psycopg.InterfaceError):
+        return True
+    return isinstance(error, psycopg.OperationalError) and (error.sqlstate is None or error.sqlstate in LOST)
+
+
+def explained(error: psycopg.Error, name: str) -> StorageError | ValueError:
+    """What is raised for an error of the driver."""
+    state, text = error.sqlstate, _said(error)
+    if isinstance(error, psycopg.DataError) or state == "54000":
+        return ValueError(f"PostgreSQL cannot store a value: {text}")
+    if SEALED in text:
+        return StorageError(
+            f"PostgreSQL database {name}: it was moved to another store and takes no changes any more: use the other one "
+            f"(or `perdure copy --unseal`)"
+        )
+    hint = next((pair for pair in HINTS if pair[0] in text), None) if state is None else None
+    advice = ADVICE.get(state) if state is not None else hint[1] if hint is not None else None
+    retryable = state in RETRYABLE or (is_lost(error) and (hint is None or hint[0] not in LASTING))
+    return StorageError(f"PostgreSQL database {name}: {f'{advice} ({text})' if advice else text}", retryable=retryable)
+
+
+@contextmanager
+def explaining(name: str) -> Generator[None]:
+    """Errors of the driver inside the block become ours."""
+    try:
+        yield
+    except psycopg.Error as error:
+        raise explained(error, name) from error
+
+
+def _said(error: psycopg.Error) -> str:
+    """The first line of what the server or the driver said."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0] if lines else type(error).__name__

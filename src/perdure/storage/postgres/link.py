@@ -1,0 +1,113 @@
+"""One connection of this process to the server: opened, checked, and inside a transaction.
+
+A server that cannot be used (too old, one that only reads, another encoding) is refused when the connection is made, with
+what to do. This module must never repeat anything: that is `database`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
+from typing import Any, Final, TypeVar, cast
+
+import psycopg
+from psycopg.pq import TransactionStatus
+
+from perdure.errors import StorageError
+from perdure.storage.postgres.place import Place
+from perdure.storage.postgres.session import Connection, PostgresSession, texts
+
+T = TypeVar("T")
+OLDEST: Final = 140000
+PREPARED_AFTER: Final = 3
+BEGIN: Final = b"BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
+LOOK: Final = b"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+COLLATIONS: Final = """
+SELECT collname FROM pg_catalog.pg_collation
+WHERE collname IN ('pg_c_utf8', 'und-x-icu') AND collnamespace = 'pg_catalog'::regnamespace
+ORDER BY collname
+LIMIT 1
+"""
+
+
+def connect(parameters: dict[str, Any], prepare: bool = False) -> Connection:
+    """A new connection, outside any transaction. Raises `psycopg.Error`."""
+    given = cast("dict[str, Any]", {"prepare_threshold": PREPARED_AFTER if prepare else None, **parameters})
+    return psycopg.Connection[tuple[Any, ...]].connect(
+        autocommit=True, cursor_factory=psycopg.RawCursor[tuple[Any, ...]], **given
+    )
+
+
+def check(name: str, version: int, parameter: Callable[[str], str | None]) -> None:
+    """Raises `StorageError` for a server that cannot be used; `parameter` answers what it reported of itself."""
+    if version < OLDEST:
+        raise StorageError(
+            f"PostgreSQL database {name}: the server is version {version // 10000}.{version % 10000}; perdure needs 14 or newer"
+        )
+    if parameter("server_encoding") != "UTF8":
+        raise StorageError(
+            f"PostgreSQL database {name} has encoding {parameter('server_encoding')}: create one with ENCODING 'UTF8'"
+        )
+    if parameter("in_hot_standby") == "on":
+        raise StorageError(
+            f"PostgreSQL database {name}: this server is a standby and only reads; connect to the primary (with several "
+            f"hosts in the URL the primary is found: postgresql://one,two/database)",
+            retryable=True,
+        )
+
+
+class Link:
+    """A connection and its session."""
+
+    def __init__(self, place: Place, collation: Callable[[Connection], str | None]) -> None:
+        connection = connect(place.parameters, place.prepare)
+        try:
+            check(place.name, connection.info.server_version, connection.info.parameter_status)
+            self.session = PostgresSession(connection, texts(place.schema, collation(connection)))
+        except BaseException:
+            connection.close()
+            raise
+        self.connection = connection
+        self._pipeline = ExitStack()
+
+    def begin(self, how: bytes = BEGIN) -> None:
+        """Begins a transaction; nothing is waited for."""
+        session = self.session
+        session.notable, session.changes = False, 0
+        session.pipeline = self._pipeline.enter_context(self.connection.pipeline())
+        self.connection.execute(how)
+
+    def commit(self) -> None:
+        """Ends the transaction; all is durable. Raises `psycopg.Error`."""
+        cursor = self.connection.execute(b"COMMIT")
+        self.session.pipeline = None
+        self._pipeline.close()
+        if cursor.statusmessage != "COMMIT":
+            raise StorageError("the server rolled the transaction back", retryable=True)
+
+    def roll_back(self) -> None:
+        """Ends the transaction, whatever came of it; raises nothing."""
+        pipeline, self.session.pipeline = self.session.pipeline, None
+        with suppress(psycopg.Error, OSError):
+            if pipeline is not None:
+                with suppress(psycopg.Error):
+                    pipeline.sync()
+            self._pipeline.close()
+            if self.connection.pgconn.transaction_status != TransactionStatus.IDLE:
+                self.connection.execute(b"ROLLBACK")
+
+    @property
+    def usable(self) -> bool:
+        """Whether it is open and outside any transaction."""
+        return not self.connection.closed and self.connection.pgconn.transaction_status == TransactionStatus.IDLE
+
+    def close(self) -> None:
+        """Gives it back to the server."""
+        with suppress(psycopg.Error, OSError):
+            self.connection.close()
+
+
+def best_collation(connection: Connection) -> str | None:
+    """A collation of the server that knows the lower case of all letters, if there is one."""
+    row = connection.execute(COLLATIONS.encode()).fetchone()
+    return None if row is None else str(row[0])

@@ -1,0 +1,182 @@
+"""The plans' `Session` over one connection to PostgreSQL.
+
+Many rows travel as one JSON text: the driver encodes it in one step beside a busy event loop, and the server takes it apart
+faster than arrays (measured: `docs/decisions`). What needs no answer is sent and not waited for; its error comes with the
+next answer, or at the commit.
+
+Tables in the statements belong to the schema `perdure`; what was chosen instead is put in when they are loaded. This module
+must never begin or end a transaction, nor open a connection.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from functools import cache
+from typing import Any, Final, cast
+
+import msgspec
+import psycopg
+
+from perdure.storage._sql import statements
+from perdure.storage._sql.session import Answer, Parameter, Value
+
+PACKAGE: Final = "perdure.storage.postgres"
+MOST_ROWS: Final = 1000
+MOST_TEXT: Final = 32 * 1024 * 1024
+"""Bytes of rows in one statement; the server takes 256 MiB."""
+
+_SCHEMA: Final = re.compile(r"\bperdure\.")
+_FOLD: Final = re.compile(r"\{fold:(.*?)\}")
+_HEAD: Final = re.compile(r"\$(\d+)")
+_encode: Final = msgspec.json.Encoder().encode
+Connection = psycopg.Connection[tuple[Any, ...]]
+Cursor = psycopg.Cursor[tuple[Any, ...]]
+
+
+class Texts:
+    """The statements for one schema. `collation` is one of the server's that knows the lower case of all letters."""
+
+    def __init__(self, schema: str, collation: str | None) -> None:
+        found = statements.texts(f"{PACKAGE}.sql") | statements.texts(f"{PACKAGE}.sql.own")
+        self._plain = {name: located(text, schema) for name, text in found.items()}
+        self.of = {name: text.encode() for name, text in self._plain.items()}
+        self._terms = {
+            name: _folding(located(text, schema), collation)
+            for name, text in statements.texts(f"{PACKAGE}.sql.terms").items()
+        }
+
+    def matching(self, name: str, terms: Sequence[tuple[str, bool]]) -> bytes:
+        """A search with its conditions, each with one parameter and perhaps negated, in the place of `{terms}`."""
+        text = self._plain[name]
+        head = max((int(number) for number in _HEAD.findall(text)), default=0)
+        texts = [
+            f"NOT coalesce(({condition}), FALSE)" if negated else f"({condition})"
+            for condition, negated in (
+                (self._terms[term].replace("$0", f"${head + place}"), negated)
+                for place, (term, negated) in enumerate(terms, 1)
+            )
+        ]
+        return text.replace("{terms}", " AND ".join(texts) or "TRUE").encode()
+
+
+def located(text: str, schema: str) -> str:
+    """A statement with its tables in a schema (whose name is checked)."""
+    return _SCHEMA.sub(f"{schema}.", text)
+
+
+@cache
+def texts(schema: str, collation: str | None) -> Texts:
+    """The statements for a schema."""
+    return Texts(schema, collation)
+
+
+class PostgresSession:
+    """See `perdure.storage._sql.session.Session`."""
+
+    def __init__(self, connection: Connection, texts: Texts) -> None:
+        self.connection, self._texts = connection, texts
+        self.pipeline: psycopg.Pipeline | None = None
+        """Set inside a transaction: statements are sent without waiting for the answers of those before."""
+        self.notable = False
+        self.changes = 0
+        """How many statements were sent that change something."""
+
+    def read(self, name: str, *parameters: Parameter) -> Answer:
+        return _rows(self._send(self._texts.of[name], parameters))
+
+    def several(self, *asked: tuple[str, Parameter]) -> list[Answer]:
+        sent = [self._send(self._texts.of[name], (parameter,)) for name, parameter in asked]
+        return [_rows(cursor) for cursor in sent]
+
+    def run(self, name: str, *parameters: Parameter) -> int:
+        self.changes += 1
+        return self._counted([self._send(self._texts.of[name], parameters)])
+
+    def do(self, name: str, *parameters: Parameter) -> None:
+        self.changes += 1
+        self._send(self._texts.of[name], parameters)
+
+    def give(self, name: str, rows: Sequence[Sequence[Value]]) -> None:
+        self._put(name, (), rows)
+
+    def put(self, name: str, head: Sequence[Value], rows: Sequence[Sequence[Value]]) -> int:
+        return self._counted(self._put(name, head, rows))
+
+    def insert(self, name: str, head: Sequence[Value], rows: Sequence[Sequence[Value]]) -> set[str] | None:
+        inserted = [row[0] for cursor in self._put(name, head, rows) for row in cursor.fetchall()]
+        return None if len(inserted) == len(rows) else set(inserted)
+
+    def complete_alone(
+        self, now: int, rows: Sequence[tuple[str, int, str]], entries: Sequence[Sequence[Value]]
+    ) -> set[str]:
+        """With entries it is one statement too: nothing is held of those that do not complete by it."""
+        if not entries:
+            return {row[0] for cursor in self._put("complete_alone", (now,), rows) for row in cursor.fetchall()}
+        completed = set[str]()
+        for start in range(0, len(rows), MOST_ROWS):
+            completed |= self._complete(now, rows[start : start + MOST_ROWS], entries)
+        return completed
+
+    def _complete(self, now: int, rows: Sequence[tuple[str, int, str]], entries: Sequence[Sequence[Value]]) -> set[str]:
+        ids = {row[0] for row in rows}
+        given = (_encode(rows), _encode([entry for entry in entries if entry[0] in ids]))
+        if sum(map(len, given)) > MOST_TEXT and len(rows) > 1:
+            half = len(rows) // 2
+            return self._complete(now, rows[:half], entries) | self._complete(now, rows[half:], entries)
+        self.changes += 1
+        text = self._texts.of["complete_recorded"]
+        sent = self.connection.execute(text, [given[0].decode(), now, given[1].decode()])
+        return {row[0] for row in sent.fetchall()}
+
+    def choose(self, name: str, head: Sequence[Value], lanes: Sequence[Sequence[Value]]) -> Answer:
+        return self.read(name, lanes, *head)
+
+    def passed_over(self, now: int, queues: Sequence[str], tasks: Sequence[str]) -> bool:
+        return bool(self.read("passed_over", now, queues, tasks)[0][0])
+
+    def match(self, name: str, terms: Sequence[tuple[str, bool, Parameter]], *parameters: Parameter) -> Answer:
+        text = self._texts.matching(name, [(field, negated) for field, negated, _ in terms])
+        return _rows(self._send(text, (*parameters, *(parameter for _, _, parameter in terms))))
+
+    def _send(self, text: bytes, parameters: Sequence[Parameter]) -> Cursor:
+        return self.connection.execute(text, [_bound(parameter) for parameter in parameters])
+
+    def _put(self, name: str, head: Sequence[Value], rows: Sequence[Sequence[Value]]) -> list[Cursor]:
+        text, sent = self._texts.of[name], list[Cursor]()
+        for start in range(0, len(rows), MOST_ROWS):
+            for given in _encoded(rows[start : start + MOST_ROWS]):
+                self.changes += 1
+                sent.append(self.connection.execute(text, [given, *head]))
+        return sent
+
+    def _counted(self, sent: Sequence[Cursor]) -> int:
+        """How many rows statements changed: their answers are waited for."""
+        if self.pipeline is not None:
+            self.pipeline.sync()
+        return sum([cursor.rowcount for cursor in sent])
+
+
+def _rows(cursor: Cursor) -> Answer:
+    return cast("Answer", cursor.fetchall())
+
+
+def _encoded(rows: Sequence[Sequence[Value]]) -> list[str]:
+    """Rows as JSON texts, none too large."""
+    text = _encode(rows)
+    if len(text) <= MOST_TEXT or len(rows) == 1:
+        return [text.decode()]
+    half = len(rows) // 2
+    return _encoded(rows[:half]) + _encoded(rows[half:])
+
+
+def _bound(parameter: Parameter) -> Value:
+    """A list becomes JSON text; anything else goes as it is."""
+    if parameter is None or isinstance(parameter, str | int):
+        return parameter
+    return _encode(parameter).decode()
+
+
+def _folding(text: str, collation: str | None) -> str:
+    suffix = f' COLLATE "{collation}"' if collation else ""
+    return _FOLD.sub(lambda found: f"lower(({found[1]}){suffix})", text)

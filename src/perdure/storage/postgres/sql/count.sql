@@ -1,0 +1,1 @@
+SELECT count(*) AS number FROM perdure.executions AS e WHERE {terms};

@@ -1,0 +1,1 @@
+UPDATE perdure.workers SET draining = 1 WHERE id = $1;

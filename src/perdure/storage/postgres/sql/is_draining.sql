@@ -1,0 +1,1 @@
+SELECT draining FROM perdure.workers WHERE id = $1;

@@ -1,0 +1,7 @@
+-- The signals of whole trees.
+WITH RECURSIVE tree (id) AS (
+    SELECT jsonb_array_elements_text($1) COLLATE "C"
+    UNION ALL
+    SELECT e.id FROM tree JOIN perdure.executions AS e ON e.parent_id = tree.id
+)
+DELETE FROM perdure.signals WHERE execution_id = ANY (ARRAY(SELECT id FROM tree));

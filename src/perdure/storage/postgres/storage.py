@@ -1,0 +1,187 @@
+"""`PostgresStorage`: the operations of the contract over a schema of a PostgreSQL database.
+
+Each operation is its plan (`perdure.storage._sql`) inside one transaction. Beside the plans stand what only PostgreSQL does:
+sessions by which dead workers are seen, and hints to other processes. This module must never hold a rule of the contract.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from contextlib import AbstractContextManager, suppress
+from typing import Final, TypeVar, cast
+
+from msgspec.structs import replace
+
+from perdure.clock import SystemClock
+from perdure.errors import StorageError
+from perdure.model.records import Beat, Heartbeat, Reclaimed, WorkerRow
+from perdure.storage._sql import leases, maintenance, migrations, reading, statements
+from perdure.storage._sql.session import Session
+from perdure.storage._sql.storage import PlannedStorage
+from perdure.storage.postgres import seals
+from perdure.storage.postgres.database import Database
+from perdure.storage.postgres.hints import NOBODY, Hints, Witness, notify
+from perdure.storage.postgres.ledger import PostgresLedger
+from perdure.storage.postgres.liveness import Liveness
+from perdure.storage.postgres.place import place
+from perdure.storage.postgres.session import PACKAGE, PostgresSession, located
+
+T = TypeVar("T")
+MIGRATIONS: Final = f"{PACKAGE}.migrations"
+logger = logging.getLogger("perdure")
+
+
+class PostgresStorage(PlannedStorage):
+    """Executions in a schema of the database at `url`. See `perdure.storage.protocol.Storage` for each operation, and
+    `place` for what the URL may say. Raises `ConfigurationError` for a URL that cannot be read.
+
+    Any number of threads, processes and hosts may use it. Nothing is opened before the first operation, and after `close`
+    the next one opens it again.
+    """
+
+    migrations_package = MIGRATIONS
+
+    def __init__(self, url: str, schema: str = "perdure") -> None:
+        self.place = place(url, schema)
+        self._database = Database(self.place, self._committed)
+        self._liveness = Liveness()
+        session = statements.texts(f"{PACKAGE}.sql.own")["session"]
+        self._hints = Hints(self.place, session, self._prove, self._vouch)
+
+    def migrate(self, now: int) -> int:
+        known = migrations.load(MIGRATIONS)
+        version = migrations.check(self._applied(), known)
+        if version < len(known):
+            version = self._database.write(lambda session: self._migrate(session, now))
+        return version
+
+    def close(self) -> None:
+        if self._liveness.mine:
+            self._vouch(NOBODY)  # to close a storage is not to die: the lease decides
+            self._liveness.mine.clear()
+        self._hints.close()
+        self._database.close()
+
+    def transaction(self) -> AbstractContextManager[None]:
+        return self._database.group()
+
+    def listen(self, callback: Callable[[], None]) -> None:
+        """Calls back when another process, or another storage object on this schema, changed something."""
+        self._hints.listen(callback)
+
+    def heartbeat(self, beat: Heartbeat, now: int) -> Beat:
+        mine = self._liveness.mine
+        if beat.leaving:
+            mine.discard(beat.worker.id)
+        else:
+            mine.add(beat.worker.id)
+        witness = NOBODY if beat.leaving else self._hints.witness
+        return self._write(lambda session: leases.heartbeat(session, beat, now, witness), now)
+
+    def reclaim(self, now: int, judged: int | None = None) -> Reclaimed:
+        dead = dict(self._dead())
+
+        def work(session: Session) -> Reclaimed:
+            gone = _gone(session) if dead else []
+            still = [id for id, witness in gone if dead.get(id) == witness]
+            return maintenance.reclaim(session, still, now, now if judged is None else judged)
+
+        return self._write(work, now)
+
+    def workers(self, now: int) -> list[WorkerRow]:
+        dead = dict(self._dead())
+        rows = self._read(reading.workers)
+        return [replace(row, lease_until=min(row.lease_until, now)) if row.id in dead else row for row in rows]
+
+    def seal(self) -> None:
+        self._database.write(lambda session: seals.seal(_own(session).connection, self.place.schema))
+
+    def unseal(self) -> None:
+        self._database.write(lambda session: seals.unseal(_own(session).connection, self.place.schema))
+
+    def sealed(self) -> bool:
+        return self._read(lambda session: seals.is_sealed(_own(session).connection, self.place.schema))
+
+    def sql_script(self) -> str:
+        """The schema's migrations as one text."""
+        return f"CREATE SCHEMA IF NOT EXISTS {self.place.schema};\n\n{located(super().sql_script(), self.place.schema)}"
+
+    def schema_version(self) -> int:
+        return max(self._applied(), default=0)
+
+    def status(self) -> dict[str, object]:
+        """What a check-up of this storage wants to know. Raises `StorageError` when it cannot be opened."""
+        clock = SystemClock()
+        before = clock.now()
+        version, server_now, oldest = self._read(_facts)
+        after = clock.now()
+        return {
+            "server_version": version,
+            "clock_ahead": server_now - after if server_now > after else min(server_now - before, 0),
+            "oldest_snapshot": oldest,
+            "schema_version": self.schema_version(),
+            "hints": self.place.direct is not None,
+            "hints_work": self._hints.works(5.0) if self.place.direct is not None else False,
+        }
+
+    def _write(self, work: Callable[[Session], T], now: int) -> T:
+        return self._database.write(work)
+
+    def _read(self, work: Callable[[Session], T], *, snapshot: bool = False) -> T:
+        return self._database.read(work, snapshot=snapshot)
+
+    def _applied(self) -> dict[int, str]:
+        return self._read(lambda session: PostgresLedger(_own(session).connection, self.place.schema).applied())
+
+    def _migrate(self, session: Session, now: int) -> int:
+        ledger = PostgresLedger(_own(session).connection, self.place.schema)
+        ledger.hold()
+        return migrations.migrate(ledger, migrations.load(MIGRATIONS), now)
+
+    def _dead(self) -> list[tuple[str, Witness]]:
+        """Other workers whose sessions have been gone for long enough."""
+        age = self._hints.age()
+        if age == 0.0:
+            return []
+        gone = self._read(_gone)
+        dead = set(self._liveness.dead(gone, age))
+        return [(id, witness) for id, witness in gone if id in dead]
+
+    def _prove(self, channel: str, text: str) -> None:
+        link = self._database.take()
+        try:
+            notify(link.connection, channel, text)
+        finally:
+            self._database.give(link)
+
+    def _vouch(self, witness: Witness) -> None:
+        """The rows of our workers name another session from now on."""
+        mine = sorted(self._liveness.mine)
+        if mine:
+            with suppress(StorageError):  # the next heartbeat says it again
+                self._database.write(lambda session: session.do("vouch", mine, *witness))
+
+    def _committed(self) -> None:
+        self._hints.give()
+
+
+def _gone(session: Session) -> list[tuple[str, Witness]]:
+    return [(str(id), (str(start), int(process))) for id, start, process in session.read("gone")]
+
+
+def _facts(session: Session) -> tuple[str, int, int]:
+    row = (
+        _own(session)
+        .connection.execute(
+            b"SELECT current_setting('server_version'), (extract(epoch FROM clock_timestamp()) * 1000)::bigint, "
+            b"coalesce((SELECT max(age(backend_xmin)) FROM pg_catalog.pg_stat_activity), 0)::bigint"
+        )
+        .fetchone()
+    )
+    assert row is not None
+    return str(row[0]), int(row[1]), int(row[2])
+
+
+def _own(session: Session) -> PostgresSession:
+    return cast("PostgresSession", session)

@@ -1,0 +1,11 @@
+-- Rows of another store, as they stood there.
+WITH given (
+    origin, key, id, value, failure, completed_at, expires_at
+) AS (VALUES {rows:7})
+INSERT INTO externals (
+    origin, key, id, value, failure, completed_at, expires_at
+)
+SELECT
+    origin, key, id, value, failure, completed_at, expires_at
+FROM given
+WHERE origin IS NOT NULL;

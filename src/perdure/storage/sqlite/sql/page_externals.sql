@@ -1,0 +1,7 @@
+-- Completions of external tasks after one, in the order of their key.
+SELECT
+    origin, key, id, value, failure, completed_at, expires_at
+FROM externals
+WHERE (origin, key) > (?1, ?2)
+ORDER BY origin, key
+LIMIT ?3;

@@ -1,0 +1,57 @@
+"""`copy`: a store moves, its executions go on, and the old place says where they are."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from perdure import Perdure
+from tests.cli.conftest import Cli, Settled
+from tests.cli.shop import app as shop
+
+
+def test_a_store_moves_and_its_executions_go_on(cli: Cli, settled: Settled) -> None:
+    first, second = cli.enqueue("echo", "value=1"), cli.enqueue("echo", "value=2")
+    settled(first)
+    new = f"sqlite:///{cli.folder / 'new.db'}"
+    screen = cli("copy", cli.url, new, url=False).output
+    assert "copied 2 executions" in screen
+    assert f"next: perdure worker --url {new}" in screen
+    assert "takes no changes any more" in cli.app("enqueue", "echo", "value=3", code=5).stderr
+    assert "✗ sealed" in cli("doctor", code=1).output
+    assert cli.json("show", first)["result"] == 1
+    cli.url = new
+    settled(second)
+    assert {each["result"] for each in cli.json("list")["items"]} == {1, 2}
+
+
+def test_what_a_live_worker_had_in_hand_goes_on_elsewhere(cli: Cli) -> None:
+    sleeper = cli.enqueue("nap", "seconds=0")
+    new = f"sqlite:///{cli.folder / 'new.db'}"
+
+    async def moved(app: Perdure) -> None:
+        answer = cli.json("copy", cli.url, new)
+        (worker,) = await app.workers()
+        assert answer["workers_left"] == [worker.id]
+        assert answer["rows"]["executions"] == 1
+
+    shop.settings = dataclasses.replace(shop.settings, url=cli.url)
+    cli.work(moved)
+    cli.url = new
+    assert cli.json("show", sleeper)["status"] in ("pending", "running", "completed")
+
+
+def test_a_seal_can_be_taken_back(cli: Cli) -> None:
+    cli("migrate")
+    cli("copy", cli.url, f"sqlite:///{cli.folder / 'new.db'}", url=False)
+    assert "takes changes again" in cli("copy", cli.url, "--unseal", url=False).output
+    assert "was not sealed" in cli("copy", cli.url, "--unseal", url=False).output
+    cli.enqueue("echo", "value=1")
+
+
+def test_wrong_places(cli: Cli) -> None:
+    new = f"sqlite:///{cli.folder / 'new.db'}"
+    assert "there is no store" in cli("copy", new, cli.url, url=False, code=5).stderr
+    assert "cannot be copied" in cli("copy", "memory://", cli.url, url=False, code=3).stderr
+    assert "names no storage" in cli("copy", "mysql://here", cli.url, url=False, code=3).stderr
+    assert "--unseal" in cli("copy", cli.url, url=False, code=2).stderr
+    assert not (cli.folder / "new.db").exists()

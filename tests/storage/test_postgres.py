@@ -1,0 +1,50 @@
+"""The PostgreSQL storage is held to the contract; beside it stands what is PostgreSQL's alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import psycopg
+import pytest
+
+from perdure.storage._sql import statements
+from perdure.storage.postgres import PostgresStorage
+from perdure.testing.conformance import StorageConformance
+from perdure.testing.postgres import Server
+
+
+class Shared:
+    """One storage for the whole module: a database for each test would take most of the time."""
+
+    def __init__(self, url: str, connection: psycopg.Connection[Any]) -> None:
+        self.url, self.storage, self._connection = url, PostgresStorage(url), connection
+
+    def emptied(self) -> PostgresStorage:
+        tables = ("executions", "journal", "signals", "externals", "workers")
+        self._connection.execute(f"TRUNCATE {', '.join(f'perdure.{table}' for table in tables)}")
+        return self.storage
+
+
+@pytest.fixture(scope="module")
+def shared(postgres_server: Server, postgres_template: str) -> Iterator[Shared]:
+    url = postgres_server.create(postgres_template)
+    with psycopg.connect(url, autocommit=True) as connection:
+        found = Shared(url, connection)
+        yield found
+        found.storage.close()
+    postgres_server.drop(url)
+
+
+class TestPostgres(StorageConformance):
+    """The contract, rule by rule."""
+
+    @pytest.fixture
+    def storage(self, shared: Shared) -> PostgresStorage:
+        return shared.emptied()
+
+
+@pytest.mark.parametrize("folder", ["sql", "sql.terms"])
+def test_both_databases_have_the_same_statements(folder: str) -> None:
+    ours, theirs = (statements.texts(f"perdure.storage.{name}.{folder}") for name in ("postgres", "sqlite"))
+    assert ours.keys() == theirs.keys()

@@ -1,0 +1,159 @@
+"""Hints between processes on a server, and the session by whose end others see that a worker is dead."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+
+import psycopg
+import pytest
+
+from perdure.storage.postgres import PostgresStorage, hints, liveness
+from perdure.storage.postgres.hints import NOBODY
+from perdure.storage.postgres.liveness import PATIENCE, SETTLED, Liveness
+from perdure.testing.clock import VirtualClock
+from perdure.testing.conformance.hand import LEASE, Hand
+
+Opening = Callable[[], PostgresStorage]
+LONG = 20.0
+"""Seconds within which a server surely answers."""
+
+
+@pytest.fixture
+def opened(postgres_url: str) -> Iterator[Opening]:
+    made: list[PostgresStorage] = []
+
+    def opening() -> PostgresStorage:
+        made.append(PostgresStorage(postgres_url))
+        return made[-1]
+
+    yield opening
+    for storage in made:
+        storage.close()
+
+
+def heard_by(storage: PostgresStorage) -> threading.Event:
+    """Set whenever the storage hears that others changed something; proven to hear."""
+    heard, began = threading.Event(), threading.Event()
+
+    def callback() -> None:
+        (heard if began.is_set() else began).set()
+
+    storage.listen(callback)
+    assert began.wait(LONG)
+    return heard
+
+
+def test_others_hear_of_changes(opened: Opening) -> None:
+    one, two = opened(), opened()
+    to_one, to_two = heard_by(one), heard_by(two)
+    Hand(one).add("a")
+    assert to_two.wait(LONG)
+    two.get(["a"])
+    Hand(two).cancel("a")
+    assert to_one.wait(LONG)
+
+
+def test_nobody_hears_of_heartbeats(opened: Opening) -> None:
+    one, two = opened(), opened()
+    heard_by(one)
+    to_two = heard_by(two)
+    hand = Hand(one)
+    hand.beat("w1")
+    assert not to_two.is_set()
+    hand.add("a")
+    assert to_two.wait(LONG)
+
+
+def test_hints_may_be_off(postgres_url: str) -> None:
+    storage = PostgresStorage(f"{postgres_url}?hints=off")
+    storage.listen(lambda: None)
+    Hand(storage).add("a")
+    assert storage.status()["hints"] is False
+    storage.close()
+
+
+def test_behind_a_pooler(opened: Opening, monkeypatch: pytest.MonkeyPatch) -> None:
+    """LISTEN is accepted and nothing arrives: then the session stands for nobody."""
+    monkeypatch.setattr(hints, "PROOF", 0.05)
+    storage = opened()
+    monkeypatch.setattr(storage._hints, "_prove", lambda channel, text: None)
+    storage.listen(lambda: None)
+    hand = Hand(storage)
+    hand.beat("w1")
+    assert not storage._hints.works(0.5)
+    assert storage._hints.witness == NOBODY
+    hand.add("a")
+    assert hand.start("a") == 1
+
+
+def sessions(url: str) -> dict[str, int]:
+    """Which process of the server each worker's row names."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        return dict(connection.execute("SELECT id, session_process FROM perdure.workers").fetchall())
+
+
+@pytest.fixture
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is seen is believed at once."""
+    monkeypatch.setattr(liveness, "PATIENCE", 0.0)
+    monkeypatch.setattr(liveness, "SETTLED", 0.0)
+
+
+@pytest.mark.usefixtures("at_once")
+def test_a_worker_whose_session_ended_is_dead(opened: Opening, postgres_url: str) -> None:
+    dying, other = opened(), opened()
+    heard_by(dying)
+    heard_by(other)
+    hand, watching = Hand(dying), Hand(other)
+    hand.beat("w1")
+    watching.beat("w2")
+    hand.add("a")
+    hand.start("a")
+    assert other.reclaim(hand.now).workers == ()
+    dying._liveness.mine.clear()  # a process that is killed says nothing
+    dying._hints.close()
+    assert [row.lease_until for row in other.workers(hand.now)] == [hand.now, hand.now + LEASE]
+    answer = other.reclaim(hand.now)
+    assert (answer.workers, answer.released) == (("w1",), ("a",))
+    assert watching.row("a").attempt == 0
+
+
+@pytest.mark.usefixtures("at_once")
+def test_a_session_that_is_made_anew_vouches_again(opened: Opening, postgres_url: str) -> None:
+    storage, other = opened(), opened()
+    heard_by(other)
+    again = threading.Event()
+    heard_by(storage)
+    Hand(storage).beat("w1")
+    before = sessions(postgres_url)["w1"]
+    storage.listen(again.set)
+    with psycopg.connect(postgres_url, autocommit=True) as connection:
+        connection.execute("SELECT pg_terminate_backend(%s)", [before])
+    assert again.wait(LONG)
+    assert sessions(postgres_url)["w1"] not in (before, 0)
+    assert other.reclaim(Hand(other).now).workers == ()
+
+
+def test_to_close_is_not_to_die(opened: Opening, postgres_url: str) -> None:
+    storage = opened()
+    heard_by(storage)
+    Hand(storage).beat("w1")
+    assert sessions(postgres_url)["w1"] != 0
+    storage.close()
+    assert sessions(postgres_url) == {"w1": 0}
+
+
+def test_death_is_believed_late_and_only_by_who_stands() -> None:
+    clock = VirtualClock()
+    seen = Liveness(clock)
+    seen.mine.add("me")
+    gone = [("w1", ("1", 7)), ("me", ("2", 8)), ("w3", NOBODY)]
+    assert seen.dead(gone, SETTLED) == []
+    clock.move(PATIENCE)
+    assert seen.dead(gone, SETTLED - 0.1) == []
+    assert seen.dead(gone, SETTLED) == ["w1"]
+    assert seen.dead([("w1", ("3", 9))], SETTLED) == []
+    clock.move(PATIENCE)
+    assert seen.dead([], SETTLED) == []
+    assert seen.dead(gone, SETTLED) == []
