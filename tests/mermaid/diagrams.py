@@ -97,7 +97,8 @@ class Builder:
 
     draw: st.DrawFn
     number: int = 0
-    choices: list[str] = field(default_factory=list)
+    ending: set[str | None] = field(default_factory=set)
+    """Choices, and composite states that end with one."""
 
     def name(self) -> str:
         self.number += 1
@@ -125,11 +126,15 @@ class Builder:
     def stage(self, depth: int, first: bool, ways: list, nodes: list[Node], arrows: list[Arrow]) -> list:
         """One more state, choice, fork or composite state, entered by the ways that are open."""
         kind = self.draw(st.sampled_from(["state", "choice", "fork", "composite"] if depth else ["state", "choice"]))
-        if kind == "choice" and (first or any(label for _, label in ways)):
+        if kind == "choice" and (first or any(label or source in self.ending for source, label in ways)):
             kind = "state"
         if kind == "composite":
             regions = tuple(self.region(depth - 1) for _ in range(self.draw(st.integers(1, 2))))
             node = self.node("composite", regions)
+            if any(
+                arrow.target is None and arrow.source in self.ending for region in regions for arrow in region.arrows
+            ):
+                self.ending.add(node.name)
         else:
             node = self.node(kind)
         nodes.append(node)
@@ -137,6 +142,7 @@ class Builder:
         if kind == "fork":
             return [(self.fork(node, nodes, arrows), "")]
         if kind == "choice":
+            self.ending.add(node.name)
             return [
                 (node.name, f"way{at} {word}")
                 for at, word in enumerate(self.draw(st.lists(texts(), min_size=1, max_size=3)))

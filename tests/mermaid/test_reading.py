@@ -136,6 +136,8 @@ def test_front_matter_and_header(text: str, said: list[str]) -> None:
          "9:1: two arrows of the choice c are labelled 'x y' and 'xY', the same to Python"),
         ("state c <<choice>>\nstate d <<choice>>\n[*] --> a\na --> c\nc --> d: x\nd --> [*]: y",
          "9:1: the choice c leads to the choice d; put a state between"),
+        ("state d <<choice>>\nstate w {\nstate c <<choice>>\n[*] --> a\na --> c\nc --> [*]: x\n}\n[*] --> w\nw --> d\nd --> [*]: y",
+         "7:7: the choice c leads, at the end of its composite state, to the choice d; put a state between"),
         ("state c <<choice>>\n[*] --> a\na --> c", "5:7: the choice c is a dead end"),
         ("[*] --> a\na --> a\na --> [*]", "6:1: the arrow from a to itself provides no information; label it"),
         ("[*] --> a\na --> a: attempts=a\na --> [*]", "6:8: attempts of a is 'a', which is not a number"),

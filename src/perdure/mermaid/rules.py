@@ -175,7 +175,22 @@ class _Paths(_Rules):
                     self._at(name, f"{name} is unreachable: no way from the start leads to it")
         for name, message in self._machine.astray:
             self._at(name, message)
+        self._choices()
         self._cycles(cycles)
+
+    def _choices(self) -> None:
+        """Choices that lead to one at the end of their composite state; arrows between two are found where they stand."""
+        scopes = [self.drafting.root, *(region for draft in self.drafting.drafts.values() for region in draft.regions)]
+        ending = {arrow.source for scope in scopes for arrow, _ in scope.arrows if arrow.target is None}
+        for step in self._machine.steps.values():
+            if step.kind == "choice" and step.name in ending:
+                for target in dict.fromkeys(step.targets):
+                    after = self._machine.steps.get(target)
+                    if after is not None and after.kind == "choice":
+                        message = (
+                            f"the choice {step.name} leads, at the end of its composite state, to the choice {target}"
+                        )
+                        self._at(step.name, f"{message}; put a state between")
 
     def _cycles(self, allowed: bool) -> None:
         steps = self._machine.steps
