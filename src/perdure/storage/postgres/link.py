@@ -22,6 +22,9 @@ OLDEST: Final = 140000
 PREPARED_AFTER: Final = 3
 BEGIN: Final = b"BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
 LOOK: Final = b"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+STALLED: Final = 10_000
+"""Milliseconds: the server ends the session of a process that stands still inside a transaction for so long. It holds locks, and
+whoever is stopped or cut off without a word would hold them for ever."""
 COLLATIONS: Final = """
 SELECT collname FROM pg_catalog.pg_collation
 WHERE collname IN ('pg_c_utf8', 'und-x-icu') AND collnamespace = 'pg_catalog'::regnamespace
@@ -71,11 +74,12 @@ class Link:
         self._pipeline = ExitStack()
 
     def begin(self, how: bytes = BEGIN) -> None:
-        """Begins a transaction; nothing is waited for."""
+        """Begins a transaction; nothing is waited for. What limits it is said each time: behind a pooler the session is not ours."""
         session = self.session
         session.notable, session.changes = False, 0
         session.pipeline = self._pipeline.enter_context(self.connection.pipeline())
         self.connection.execute(how)
+        self.connection.execute(f"SET LOCAL idle_in_transaction_session_timeout = {STALLED}".encode())
 
     def commit(self) -> None:
         """Ends the transaction; all is durable. Raises `psycopg.Error`."""

@@ -83,10 +83,11 @@ class PostgresSession:
         """How many statements were sent that change something."""
 
     def read(self, name: str, *parameters: Parameter) -> Answer:
-        return _rows(self._send(self._texts.of[name], parameters))
+        return self._answers(self._send(self._texts.of[name], parameters))
 
     def several(self, *asked: tuple[str, Parameter]) -> list[Answer]:
         sent = [self._send(self._texts.of[name], (parameter,)) for name, parameter in asked]
+        self._wait()
         return [_rows(cursor) for cursor in sent]
 
     def run(self, name: str, *parameters: Parameter) -> int:
@@ -104,7 +105,7 @@ class PostgresSession:
         return self._counted(self._put(name, head, rows))
 
     def insert(self, name: str, head: Sequence[Value], rows: Sequence[Sequence[Value]]) -> set[str] | None:
-        inserted = [row[0] for cursor in self._put(name, head, rows) for row in cursor.fetchall()]
+        inserted = [row[0] for cursor in self._put(name, head, rows) for row in self._answers(cursor)]
         return None if len(inserted) == len(rows) else set(inserted)
 
     def complete_alone(
@@ -112,7 +113,7 @@ class PostgresSession:
     ) -> set[str]:
         """With entries it is one statement too: nothing is held of those that do not complete by it."""
         if not entries:
-            return {row[0] for cursor in self._put("complete_alone", (now,), rows) for row in cursor.fetchall()}
+            return {row[0] for cursor in self._put("complete_alone", (now,), rows) for row in self._answers(cursor)}
         completed = set[str]()
         for start in range(0, len(rows), MOST_ROWS):
             completed |= self._complete(now, rows[start : start + MOST_ROWS], entries)
@@ -127,7 +128,7 @@ class PostgresSession:
         self.changes += 1
         text = self._texts.of["complete_recorded"]
         sent = self.connection.execute(text, [given[0].decode(), now, given[1].decode()])
-        return {row[0] for row in sent.fetchall()}
+        return {row[0] for row in self._answers(sent)}
 
     def choose(self, name: str, head: Sequence[Value], lanes: Sequence[Sequence[Value]]) -> Answer:
         return self.read(name, lanes, *head)
@@ -137,7 +138,7 @@ class PostgresSession:
 
     def match(self, name: str, terms: Sequence[tuple[str, bool, Parameter]], *parameters: Parameter) -> Answer:
         text = self._texts.matching(name, [(field, negated) for field, negated, _ in terms])
-        return _rows(self._send(text, (*parameters, *(parameter for _, _, parameter in terms))))
+        return self._answers(self._send(text, (*parameters, *(parameter for _, _, parameter in terms))))
 
     def _send(self, text: bytes, parameters: Sequence[Parameter]) -> Cursor:
         return self.connection.execute(text, [_bound(parameter) for parameter in parameters])
@@ -152,9 +153,18 @@ class PostgresSession:
 
     def _counted(self, sent: Sequence[Cursor]) -> int:
         """How many rows statements changed: their answers are waited for."""
+        self._wait()
+        return sum([cursor.rowcount for cursor in sent])
+
+    def _answers(self, sent: Cursor) -> Answer:
+        self._wait()
+        return _rows(sent)
+
+    def _wait(self) -> None:
+        """Until all that was sent is answered. A sync asks for it, no mere flush: after that alone the server notices when
+        nothing more comes (see `link.STALLED`)."""
         if self.pipeline is not None:
             self.pipeline.sync()
-        return sum([cursor.rowcount for cursor in sent])
 
 
 def _rows(cursor: Cursor) -> Answer:
