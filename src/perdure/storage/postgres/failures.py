@@ -55,8 +55,8 @@ ADVICE: Final = {
     "57P01": "the server ended the session; it is tried again",
     "57P03": "the server is starting or stopping; it is tried again",
     "0A000": "the pooler in between cannot do this; use one that gives whole transactions (pool_mode = transaction)",
-    "26000": "a pooler in between mixes sessions up: remove prepare=on from the URL",
-    "42P05": "a pooler in between mixes sessions up: remove prepare=on from the URL",
+    "26000": "a pooler in between mixes sessions up: say prepare=off in the URL",
+    "42P05": "a pooler in between mixes sessions up: say prepare=off in the URL",
 }
 HINTS: Final = (
     ("password authentication failed", "the password is wrong for this user: look at the URL"),

@@ -15,7 +15,7 @@ from psycopg.pq import TransactionStatus
 
 from perdure.errors import StorageError
 from perdure.storage.postgres.place import Place
-from perdure.storage.postgres.session import Connection, PostgresSession, texts
+from perdure.storage.postgres.session import SCANS, Connection, PostgresSession, texts
 
 T = TypeVar("T")
 OLDEST: Final = 140000
@@ -33,9 +33,9 @@ LIMIT 1
 """
 
 
-def connect(parameters: dict[str, Any], prepare: bool = False) -> Connection:
+def connect(parameters: dict[str, Any]) -> Connection:
     """A new connection, outside any transaction. Raises `psycopg.Error`."""
-    given = cast("dict[str, Any]", {"prepare_threshold": PREPARED_AFTER if prepare else None, **parameters})
+    given = cast("dict[str, Any]", {"prepare_threshold": None, **parameters})
     return psycopg.Connection[tuple[Any, ...]].connect(
         autocommit=True, cursor_factory=psycopg.RawCursor[tuple[Any, ...]], **given
     )
@@ -63,7 +63,7 @@ class Link:
     """A connection and its session."""
 
     def __init__(self, place: Place, collation: Callable[[Connection], str | None]) -> None:
-        connection = connect(place.parameters, place.prepare)
+        connection = connect(place.parameters)
         try:
             check(place.name, connection.info.server_version, connection.info.parameter_status)
             self.session = PostgresSession(connection, texts(place.schema, collation(connection)))
@@ -72,6 +72,12 @@ class Link:
             raise
         self.connection = connection
         self._pipeline = ExitStack()
+
+    def prepare(self) -> None:
+        """From now on the server keeps what is planned for this connection. Raises `psycopg.Error`."""
+        if not self.session.prepared:
+            self.connection.execute(SCANS, ["off"])
+            self.connection.prepare_threshold, self.session.prepared = PREPARED_AFTER, True
 
     def begin(self, how: bytes = BEGIN) -> None:
         """Begins a transaction; nothing is waited for. What limits it is said each time: behind a pooler the session is not ours."""

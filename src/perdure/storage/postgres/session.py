@@ -11,7 +11,8 @@ must never begin or end a transaction, nor open a connection.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager, suppress
 from functools import cache
 from typing import Any, Final, cast
 
@@ -25,6 +26,12 @@ PACKAGE: Final = "perdure.storage.postgres"
 MOST_ROWS: Final = 1000
 MOST_TEXT: Final = 32 * 1024 * 1024
 """Bytes of rows in one statement; the server takes 256 MiB."""
+
+SCANS: Final = b"SELECT " + b", ".join(
+    b"set_config('enable_%s', $1, FALSE)" % way for way in (b"seqscan", b"bitmapscan", b"hashjoin", b"mergejoin")
+)
+"""Whether plans may go by other ways than an index from row to row. A statement that is prepared while its table is small
+keeps its plan when the table has grown: so those are told not to."""
 
 _SCHEMA: Final = re.compile(r"\bperdure\.")
 _FOLD: Final = re.compile(r"\{fold:(.*?)\}")
@@ -78,6 +85,8 @@ class PostgresSession:
         self.connection, self._texts = connection, texts
         self.pipeline: psycopg.Pipeline | None = None
         """Set inside a transaction: statements are sent without waiting for the answers of those before."""
+        self.prepared = False
+        """The server keeps statements and their plans, for which it was told to go by indexes."""
         self.notable = False
         self.changes = 0
         """How many statements were sent that change something."""
@@ -138,10 +147,25 @@ class PostgresSession:
 
     def match(self, name: str, terms: Sequence[tuple[str, bool, Parameter]], *parameters: Parameter) -> Answer:
         text = self._texts.matching(name, [(field, negated) for field, negated, _ in terms])
-        return self._answers(self._send(text, (*parameters, *(parameter for _, _, parameter in terms))))
+        given = (*parameters, *(parameter for _, _, parameter in terms))
+        with self._free_to_scan():
+            return self._answers(self._send(text, given, prepare=False))
 
-    def _send(self, text: bytes, parameters: Sequence[Parameter]) -> Cursor:
-        return self.connection.execute(text, [_bound(parameter) for parameter in parameters])
+    @contextmanager
+    def _free_to_scan(self) -> Generator[None]:
+        """For what is asked for once, and may concern most rows: planned anew, by whatever way is best."""
+        if not self.prepared or self.pipeline is not None:
+            yield
+            return
+        self.connection.execute(SCANS, ["on"])
+        try:
+            yield
+        finally:
+            with suppress(psycopg.Error):
+                self.connection.execute(SCANS, ["off"])
+
+    def _send(self, text: bytes, parameters: Sequence[Parameter], *, prepare: bool | None = None) -> Cursor:
+        return self.connection.execute(text, [_bound(parameter) for parameter in parameters], prepare=prepare)
 
     def _put(self, name: str, head: Sequence[Value], rows: Sequence[Sequence[Value]]) -> list[Cursor]:
         text, sent = self._texts.of[name], list[Cursor]()

@@ -156,7 +156,10 @@ class PostgresStorage(PlannedStorage):
             self._database.give(link)
 
     def _vouch(self, witness: Witness) -> None:
-        """The rows of our workers name another session from now on."""
+        """The rows of our workers name another session from now on. One that hears is no pooler's: what leads to it may
+        keep prepared statements."""
+        if witness != NOBODY and self.place.prepare is None:
+            self._database.prepares = True
         mine = sorted(self._liveness.mine)
         if mine:
             with suppress(StorageError):  # the next heartbeat says it again
