@@ -138,7 +138,6 @@ def reported(**given: str) -> dict[str, str]:
     ("version", "given", "words", "retryable"),
     [
         (130011, reported(), "version 13.11; perdure needs 14 or newer", False),
-        (160000, reported(in_hot_standby="on"), "is a standby and only reads; connect to the primary", True),
         (160000, reported(server_encoding="SQL_ASCII"), "ENCODING 'UTF8'", False),
     ],
 )

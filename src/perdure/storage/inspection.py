@@ -25,6 +25,8 @@ Level = Literal["ok", "warn", "bad"]
 LARGE_LOG: Final = 256 * 1024 * 1024
 CLOCK_DIFFERS: Final = 2000
 """Milliseconds by which two hosts may differ before somebody should look."""
+STANDBY_LAGS: Final = 10_000
+"""Milliseconds."""
 OLD_SNAPSHOT: Final = 1_000_000
 """Transactions."""
 
@@ -159,9 +161,12 @@ def _hints(work: bool) -> Finding:
 
 def server_findings(known: Mapping[str, object]) -> list[Finding]:
     """What a server says of itself, as a PostgreSQL storage reports it (`status`)."""
+    behind = known.get("standby_behind")
     return [
         Finding("ok", "PostgreSQL", str(known["server_version"])),
-        _server_hints(bool(known["hints"]), bool(known["hints_work"])),
+        _server_hints(bool(known["hints"]), bool(known["hints_work"]))
+        if behind is None
+        else _standby(int(str(behind))),
         _server_clock(int(str(known["clock_ahead"]))),
         _snapshots(int(str(known["oldest_snapshot"]))),
     ]
@@ -176,6 +181,13 @@ def _server_hints(wanted: bool, work: bool) -> Finding:
         "warn", "hints", "LISTEN is accepted, but nothing arrives: a pooler stands in between",
         "give listen_url=postgresql://… a direct connection, or say hints=off; work is found by looking until then",
     )  # fmt: skip
+
+
+def _standby(behind: int) -> Finding:
+    if behind > STANDBY_LAGS:
+        detail = f"only reads, and stands where the primary stood {behind / 1000:,.0f} s ago"
+        return Finding("warn", "standby", detail, "look at pg_stat_replication on the primary; ask it where it matters")
+    return Finding("ok", "standby", "only reads: for list, show, search; workers and clients need the primary")
 
 
 def _server_clock(ahead: int) -> Finding:

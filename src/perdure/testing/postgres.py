@@ -3,6 +3,8 @@
     with server() as postgres:
         url = postgres.create()
 
+`standby(postgres)` is a copy of it that follows and only reads.
+
 A server has a folder of its own that goes when it ends, a free port, and dies with the process that started it (on Linux;
 elsewhere with the block). It runs as root too: PostgreSQL refuses to, so it becomes `nobody`. Start it from the main thread,
 for the death signal follows the thread. `$PERDURE_TEST_POSTGRES_URL` names a server to use instead, in which databases are
@@ -68,15 +70,20 @@ class Server:
 
 
 class Process:
-    """A server's process and its folder; `start` again after `kill`."""
+    """A server's process and its folder; `start` again after `kill`. `of`: the server that it follows as a standby."""
 
-    def __init__(self, folder: Path, version: int, options: dict[str, str]) -> None:
+    def __init__(self, folder: Path, version: int, options: dict[str, str], of: str | None = None) -> None:
         self.folder, self.data = folder, folder / "data"
         self._run: dict[str, Any] = {"cwd": folder, "env": {**os.environ, "LC_ALL": "C", "TZ": "UTC"}}
         self._programs = self._install(version)
         self._options = options
         self._process: subprocess.Popen[Any] | None = None
-        self._call("initdb", "-D", self.data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync")
+        if of is None:
+            self._call(
+                "initdb", "-D", self.data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"
+            )
+        else:
+            self._call("pg_basebackup", "-d", of, "-D", self.data, "-R", "-X", "stream", "-c", "fast", "--no-sync")
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port: int = free.getsockname()[1]
@@ -153,10 +160,24 @@ class Process:
 def server(version: int = 18, *, durable: bool = False, **options: str) -> Generator[Server]:
     """A server of our own; `durable` keeps what it acknowledged when it is killed. Raises `ConfigurationError` where the
     package is missing."""
+    with _process(version, ({} if durable else FAST) | options, None) as own:
+        yield own
+
+
+@contextmanager
+def standby(of: Server, version: int = 18, **options: str) -> Generator[Server]:
+    """A server that follows another one, of the same version, and answers what only reads: its databases are those that the
+    other one has. Raises `ConfigurationError` where the package is missing."""
+    with _process(version, FAST | options, of.url) as own:
+        yield own
+
+
+@contextmanager
+def _process(version: int, options: dict[str, str], of: str | None) -> Generator[Server]:
     folder = Path(tempfile.mkdtemp(prefix="pg"))  # short: the path of a socket holds about a hundred bytes
     process: Process | None = None
     try:
-        process = Process(folder, version, ({} if durable else FAST) | options)
+        process = Process(folder, version, options, of)
         process.start()
         yield Server(process.url, process)
     finally:

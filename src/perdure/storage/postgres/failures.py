@@ -101,6 +101,8 @@ def explained(error: psycopg.Error, name: str) -> StorageError | ValueError:
             f"PostgreSQL database {name}: it was moved to another store and takes no changes any more: use the other one "
             f"(or `perdure copy --unseal`)"
         )
+    if "during recovery" in text:  # a standby behind a pooler, which does not say what it is
+        state = "25006"
     hint = next((pair for pair in HINTS if pair[0] in text), None) if state is None else None
     advice = ADVICE.get(state) if state is not None else hint[1] if hint is not None else None
     retryable = state in RETRYABLE or (is_lost(error) and (hint is None or hint[0] not in LASTING))

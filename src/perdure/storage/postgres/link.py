@@ -1,7 +1,7 @@
 """One connection of this process to the server: opened, checked, and inside a transaction.
 
-A server that cannot be used (too old, one that only reads, another encoding) is refused when the connection is made, with
-what to do. This module must never repeat anything: that is `database`.
+A server that cannot be used (too old, another encoding) is refused when the connection is made, a standby when something is
+to be changed; each with what to do. This module must never repeat anything: that is `database`.
 """
 
 from __future__ import annotations
@@ -51,6 +51,10 @@ def check(name: str, version: int, parameter: Callable[[str], str | None]) -> No
         raise StorageError(
             f"PostgreSQL database {name} has encoding {parameter('server_encoding')}: create one with ENCODING 'UTF8'"
         )
+
+
+def check_writes(name: str, parameter: Callable[[str], str | None]) -> None:
+    """Raises `StorageError` for a server that only reads: a standby answers questions, and takes no changes."""
     if parameter("in_hot_standby") == "on":
         raise StorageError(
             f"PostgreSQL database {name}: this server is a standby and only reads; connect to the primary (with several "
@@ -70,7 +74,7 @@ class Link:
         except BaseException:
             connection.close()
             raise
-        self.connection = connection
+        self.connection, self._name = connection, place.name
         self._pipeline = ExitStack()
 
     def prepare(self) -> None:
@@ -80,7 +84,10 @@ class Link:
             self.connection.prepare_threshold, self.session.prepared = PREPARED_AFTER, True
 
     def begin(self, how: bytes = BEGIN) -> None:
-        """Begins a transaction; nothing is waited for. What limits it is said each time: behind a pooler the session is not ours."""
+        """Begins a transaction; nothing is waited for. What limits it is said each time: behind a pooler the session is not ours.
+        Raises `StorageError` where it may not write, and is to."""
+        if how == BEGIN:
+            check_writes(self._name, self.connection.info.parameter_status)
         session = self.session
         session.notable, session.changes = False, 0
         session.pipeline = self._pipeline.enter_context(self.connection.pipeline())

@@ -114,7 +114,7 @@ class PostgresStorage(PlannedStorage):
         """What a check-up of this storage wants to know. Raises `StorageError` when it cannot be opened."""
         clock = SystemClock()
         before = clock.now()
-        version, server_now, oldest = self._read(_facts)
+        version, server_now, oldest, behind = self._read(_facts)
         after = clock.now()
         return {
             "server_version": version,
@@ -122,7 +122,8 @@ class PostgresStorage(PlannedStorage):
             "oldest_snapshot": oldest,
             "schema_version": self.schema_version(),
             "hints": self.place.direct is not None,
-            "hints_work": self._hints.works(5.0) if self.place.direct is not None else False,
+            "hints_work": self._hints.works(5.0) if self.place.direct is not None and behind is None else False,
+            "standby_behind": behind,
         }
 
     def _write(self, work: Callable[[Session], T], now: int) -> T:
@@ -173,17 +174,19 @@ def _gone(session: Session) -> list[tuple[str, Witness]]:
     return [(str(id), (str(start), int(process))) for id, start, process in session.read("gone")]
 
 
-def _facts(session: Session) -> tuple[str, int, int]:
+def _facts(session: Session) -> tuple[str, int, int, int | None]:
     row = (
         _own(session)
         .connection.execute(
             b"SELECT current_setting('server_version'), (extract(epoch FROM clock_timestamp()) * 1000)::bigint, "
-            b"coalesce((SELECT max(age(backend_xmin)) FROM pg_catalog.pg_stat_activity), 0)::bigint"
+            b"coalesce((SELECT max(age(backend_xmin)) FROM pg_catalog.pg_stat_activity), 0)::bigint, "
+            b"CASE WHEN NOT pg_is_in_recovery() THEN NULL WHEN pg_last_wal_receive_lsn() = pg_last_wal_replay_lsn() THEN 0 "
+            b"ELSE coalesce(extract(epoch FROM clock_timestamp() - pg_last_xact_replay_timestamp()) * 1000, 0) END::bigint"
         )
         .fetchone()
     )
     assert row is not None
-    return str(row[0]), int(row[1]), int(row[2])
+    return str(row[0]), int(row[1]), int(row[2]), None if row[3] is None else int(row[3])
 
 
 def _own(session: Session) -> PostgresSession:
