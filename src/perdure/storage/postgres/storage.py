@@ -7,6 +7,7 @@ sessions by which dead workers are seen, and hints to other processes. This modu
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
 from typing import Final, TypeVar, cast
@@ -30,6 +31,10 @@ from perdure.storage.postgres.session import PACKAGE, PostgresSession, located
 T = TypeVar("T")
 MIGRATIONS: Final = f"{PACKAGE}.migrations"
 logger = logging.getLogger("perdure")
+
+
+SECOND_LOOK: Final = 0.3
+"""Seconds until a standby that seems to be behind is asked again."""
 
 
 class PostgresStorage(PlannedStorage):
@@ -116,6 +121,9 @@ class PostgresStorage(PlannedStorage):
         before = clock.now()
         version, server_now, oldest, behind = self._read(_facts)
         after = clock.now()
+        if behind:  # something may just have come that nobody had time for
+            threading.Event().wait(SECOND_LOOK)
+            behind = min(behind, self._read(_facts)[3] or 0)
         return {
             "server_version": version,
             "clock_ahead": server_now - after if server_now > after else min(server_now - before, 0),
