@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from collections.abc import Sequence
 from contextlib import closing
 from itertools import count
 from pathlib import Path
+from typing import Any, LiteralString, cast
 
+import psycopg
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import run_state_machine_as_test
@@ -91,6 +94,37 @@ def test_postgres(postgres_server: Server, postgres_template: str) -> None:
     hold(against(new, reopened), 30, COMMON - {"complete: woke"})  # which so few examples do not come upon
 
 
+def rows(storage: SQLiteStorage | PostgresStorage, statement: str, *given: Sequence[Any]) -> list[Any]:
+    """Past the contract: what a statement answers, or puts in. `%s` stands for each value."""
+    if isinstance(storage, SQLiteStorage):
+        with closing(sqlite3.connect(storage.path)) as connection, connection:
+            if given:
+                connection.executemany(statement.replace("%s", "?"), given)
+                return []
+            return connection.execute(statement).fetchall()
+    parameters = {**storage.place.parameters, "options": "-c search_path=perdure"}
+    with psycopg.connect(**parameters) as shell, shell.cursor() as cursor:
+        if given:
+            cursor.executemany(cast("LiteralString", statement), given)
+            return []
+        return cursor.execute(cast("LiteralString", statement)).fetchall()
+
+
+WORKERS = "id, host, process, version, queues, tasks, concurrency, started_at, lease_until, draining"
+
+
+def moved_on(storage: Storage, there: SQLiteStorage | PostgresStorage) -> Storage:
+    """The same store elsewhere. Workers stay where they are; the model's did not move, so they are carried after it."""
+    assert isinstance(storage, SQLiteStorage | PostgresStorage)
+    move(storage, there, 0, lambda *_: None)
+    if workers := rows(storage, f"SELECT {WORKERS} FROM workers"):
+        nobody = "boot_id, inode" if isinstance(there, SQLiteStorage) else "session, session_process"
+        places = ", ".join(["%s"] * len(workers[0]))
+        rows(there, f"INSERT INTO workers ({WORKERS}, {nobody}) VALUES ({places}, '', 0)", *workers)
+    storage.close()
+    return there
+
+
 def test_sqlite_moved_to_another_file(tmp_path: Path) -> None:
     """A store that was copied answers everything as if it had always stood there."""
     numbers = count()
@@ -98,17 +132,25 @@ def test_sqlite_moved_to_another_file(tmp_path: Path) -> None:
     def new() -> SQLiteStorage:
         return SQLiteStorage(str(tmp_path / f"{next(numbers)}.db"))
 
-    def moved(storage: Storage) -> Storage:
-        assert isinstance(storage, SQLiteStorage)
-        there = new()
-        move(storage, there, 0, lambda *_: None)
-        storage.close()
-        with closing(
-            sqlite3.connect(there.path)
-        ) as connection:  # workers stay where they are; the model's did not move
-            connection.execute(f"ATTACH '{storage.path}' AS old")
-            connection.execute("INSERT INTO workers SELECT * FROM old.workers")
-            connection.commit()
-        return there
+    hold(against(new, lambda storage: moved_on(storage, new())), 15, set())
 
-    hold(against(new, moved), 15, set())
+
+def test_moved_from_a_file_to_a_server_and_back(
+    tmp_path: Path, postgres_server: Server, postgres_template: str
+) -> None:
+    """And so on, to and fro."""
+    numbers = count()
+    databases: list[str] = []
+
+    def file() -> SQLiteStorage:
+        return SQLiteStorage(str(tmp_path / f"{next(numbers)}.db"))
+
+    def elsewhere(storage: Storage) -> Storage:
+        if isinstance(storage, PostgresStorage):
+            return moved_on(storage, file())
+        if databases:
+            postgres_server.drop(databases.pop())
+        databases.append(postgres_server.create(postgres_template))
+        return moved_on(storage, PostgresStorage(databases[0]))
+
+    hold(against(file, elsewhere), 5, set())

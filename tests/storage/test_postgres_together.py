@@ -17,6 +17,7 @@ from perdure.model.externals import NewCompletion
 from perdure.model.records import ClaimRequest, NewExecution, NewSignal, Suspended, Wait
 from perdure.storage.check import check
 from perdure.storage.postgres import PostgresStorage
+from perdure.storage.postgres.session import PostgresSession
 from perdure.testing.conformance.hand import DONE, FAILED, LEASE, Hand, activity, joining
 
 pytestmark = pytest.mark.timeout(300)
@@ -140,7 +141,73 @@ def test_every_pair(hands: list[Hand], pair: tuple[Deed, Deed]) -> None:
         prepare(hands[2], n)
         answers = together(lambda n=n: pair[0](hands[0], n), lambda n=n: pair[1](hands[1], n))
         assert [each for each in answers if isinstance(each, Exception)] == []
+        assert prune in pair or None not in hands[2].status(*made(n))
     assert check(hands[2].storage) == []
+
+
+def made(n: int) -> list[str]:
+    """What `prepare` made."""
+    return [f"{letter}{n}" for letter in "abpcdf"]
+
+
+class Pause:
+    """Holds one thread up in the middle of its transaction, after so many of its answers, until the others have done what
+    they can."""
+
+    def __init__(self, after: int) -> None:
+        self._left = after
+        self.reached, self.over = threading.Event(), threading.Event()
+        self.thread: threading.Thread | None = None
+
+    def waited(self, wait: Callable[[PostgresSession], None], session: PostgresSession) -> None:
+        wait(session)
+        if threading.current_thread() is self.thread and session.pipeline is not None:
+            self._left -= 1
+            if self._left == 0:
+                self.reached.set()
+                self.over.wait(BLOCKED)
+
+
+NAMED: list[Deed] = [claim, heartbeat, complete, cancel, reclaim, signal, spawn, retry, prune, answer]
+BLOCKED = 0.1
+"""Seconds after which one that has not answered waits for a lock."""
+
+
+@pytest.mark.parametrize("first", NAMED, ids=lambda deed: deed.__name__)
+@pytest.mark.parametrize("second", NAMED, ids=lambda deed: deed.__name__)
+def test_one_in_the_middle_of_the_other(
+    hands: list[Hand], first: Deed, second: Deed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first stops after its first answer, or its second, with all that it holds; the second comes; the first goes on."""
+    wait = PostgresSession._wait
+    for n in range(2):
+        prepare(hands[2], n)
+        pause = Pause(n + 1)
+        monkeypatch.setattr(PostgresSession, "_wait", lambda session, pause=pause: pause.waited(wait, session))
+        errors: list[Exception] = []
+        threads = [
+            threading.Thread(target=tried, args=(deed, hands[place], n, errors))
+            for place, deed in enumerate((first, second))
+        ]
+        pause.thread = threads[0]
+        threads[0].start()
+        pause.reached.wait(BLOCKED)
+        threads[1].start()
+        threads[1].join(BLOCKED)
+        pause.over.set()
+        for thread in threads:
+            thread.join(30)
+            assert not thread.is_alive()
+        assert errors == []
+        assert prune in (first, second) or None not in hands[2].status(*made(n))
+    assert check(hands[2].storage) == []
+
+
+def tried(deed: Deed, hand: Hand, n: int, errors: list[Exception]) -> None:
+    try:
+        deed(hand, n)
+    except Exception as error:
+        errors.append(error)
 
 
 def test_many_claimers_take_each_once(hands: list[Hand]) -> None:

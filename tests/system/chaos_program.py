@@ -8,21 +8,29 @@ forked for each.
 from __future__ import annotations
 
 import asyncio
+import faulthandler
 import os
+import signal
 import sys
 import time
 from dataclasses import dataclass, replace
+from typing import Any, cast
 
 from perdure import Abort, Context, Continue, Done, Joined, Perdure, Registry, Retry, Spawn, Task, current_context
+from perdure.engine import scope
+from perdure.storage import postgres, sqlite
 from perdure.styles.tree.declaring import ParentSettings
 
+LOADED = (postgres, sqlite)
+"""Before the first fork, so that no worker has to."""
 registry = Registry()
 STURDY = 1_000_000
 
 
 def note(what: str) -> None:
-    """One line in the effect log, in one write: execution, activity, when."""
-    line = f"{current_context().execution_id} {what} {time.time_ns() // 1_000_000}\n"
+    """One line in the effect log, in one write: execution, activity, when, under which token."""
+    token = cast("Any", scope.current.get()).body.claim.token
+    line = f"{current_context().execution_id} {what} {time.time_ns() // 1_000_000} {token}\n"
     descriptor = os.open(os.environ["CHAOS_EFFECTS"], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     os.write(descriptor, line.encode())
     os.close(descriptor)
@@ -184,7 +192,8 @@ def make_app(url: str, lease: float) -> Perdure:
 
 
 def main() -> None:
-    """Forks a worker for each line read."""
+    """Forks a worker for each line read. On SIGUSR1 a worker logs where its threads are."""
+    faulthandler.register(signal.SIGUSR1)
     effects, lease = sys.argv[1:3]
     os.environ["CHAOS_EFFECTS"] = effects
     for url in sys.stdin:

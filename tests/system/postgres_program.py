@@ -7,7 +7,9 @@ import os
 
 from perdure import Context, Perdure
 
-app = Perdure(os.environ.get("STORE", "memory://"), lease=60, poll=0.25, concurrency=20)
+app = Perdure(
+    os.environ.get("STORE", "memory://"), lease=60, poll=float(os.environ.get("POLL", "0.25")), concurrency=20
+)
 
 
 @app.activity

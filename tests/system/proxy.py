@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Coroutine, Generator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -122,14 +122,14 @@ class Proxy:
                     await each.wait_closed()
 
     async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(OSError):
+        """Passes on what one side says, and that it has ended, in whatever way."""
+        with closing(writer), suppress(OSError):
             while piece := await reader.read(BITE):
                 if self._delay:
                     await asyncio.sleep(self._delay)
                 await self._flows.wait()
                 writer.write(piece)
                 await writer.drain()
-            writer.close()
 
 
 @contextmanager

@@ -4,18 +4,14 @@ every invariant holds after each kill. The effect log is written by the bodies t
 from __future__ import annotations
 
 import asyncio
-import os
 import random
-import signal
-import sqlite3
 from collections import Counter
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from perdure import ExecutionFailedError, Handle, Perdure
+from perdure import Handle, Perdure
 from perdure.model.trees import FINALIZE
 from perdure.storage.check import read
 from perdure.testing.simulation.trees import wrong_tree
@@ -28,22 +24,6 @@ WORKERS = 3
 
 def store(folder: Path) -> str:
     return f"sqlite:///{folder / 'jobs.db'}"
-
-
-async def stopped_between_transactions(process: int, path: Path) -> None:
-    """Stops a worker where it does not hold the file's one write lock: there SQLite would let nobody else write."""
-    while True:
-        os.kill(process, signal.SIGSTOP)
-        await asyncio.sleep(0.05)  # a stop is not there at once
-        with closing(sqlite3.connect(path, timeout=0.2, isolation_level=None)) as other:
-            try:
-                other.execute("BEGIN IMMEDIATE")
-            except sqlite3.OperationalError:
-                os.kill(process, signal.SIGCONT)
-                await asyncio.sleep(0.01)
-            else:
-                other.execute("ROLLBACK")
-                return
 
 
 async def enqueue(app: Perdure, rounds: int) -> dict[str, tuple[Handle[int], int]]:
@@ -119,61 +99,3 @@ async def test_a_hundred_kills_lose_no_child_and_no_item_and_finalize_once(tmp_p
         assert sum(row.token > 1 for row in at.rows.values()) > 20
         assert {tree.row.status for tree in at.trees} >= {"completed", "failed"}
         assert await begun_after_record(app, tmp_path / "effects") == []
-
-
-@pytest.mark.timeout(120)
-async def test_work_of_a_killed_worker_goes_on_long_before_its_lease_is_over(tmp_path: Path) -> None:
-    app = program.make_app(store(tmp_path), lease=60)
-    async with app.connect():
-        with nursery(tmp_path, store(tmp_path), 60) as workers:
-            victim = workers.spawn()
-            handle = await app.enqueue(program.chain.call(400))
-            while not await handle.activities():
-                await asyncio.sleep(0.01)
-            workers.kill(victim)
-            before = len(await handle.activities())
-            workers.spawn()
-            async with asyncio.timeout(30):  # the lease would have run on for a minute
-                while len(await handle.activities()) <= before:
-                    await asyncio.sleep(0.01)
-            assert await handle.result(timeout=60) == 400 * 399
-
-
-@pytest.mark.timeout(120)
-async def test_a_stopped_worker_that_wakes_up_changes_nothing_it_no_longer_owns(tmp_path: Path) -> None:
-    app = program.make_app(store(tmp_path), lease=1)
-    async with app.connect():
-        with nursery(tmp_path, store(tmp_path), 1) as workers:
-            zombie = workers.spawn()
-            handle = await app.enqueue(program.chain.call(300))
-            while not await handle.activities():
-                await asyncio.sleep(0.01)
-            await stopped_between_transactions(zombie, tmp_path / "jobs.db")
-            workers.spawn()
-            assert await handle.result(timeout=60) == 300 * 299
-            os.kill(zombie, signal.SIGCONT)
-            await asyncio.sleep(1.5)
-            assert await handle.result() == 300 * 299
-            assert (await handle.execution()).crashes == 0
-            again = await app.enqueue(program.chain.call(5))
-            assert await again.result(timeout=30) == 20
-        assert broken(app) == []
-
-
-@pytest.mark.timeout(120)
-async def test_a_task_that_kills_its_worker_each_time_is_failed(tmp_path: Path) -> None:
-    app = program.make_app(store(tmp_path), lease=15)
-    async with app.connect():
-        with nursery(tmp_path, store(tmp_path), 15) as workers:
-            handle = await app.enqueue(program.poison.call())
-            neighbour = await app.enqueue(program.chain.call(50))
-            for _ in range(8):
-                workers.spawn()
-                await asyncio.sleep(0.6)
-            with pytest.raises(ExecutionFailedError) as caught:
-                await handle.result(timeout=30)
-            assert caught.value.failure is not None
-            assert caught.value.failure.kind == "worker_lost"
-            workers.spawn()
-            assert await neighbour.result(timeout=30) == 50 * 49
-        assert broken(app) == []

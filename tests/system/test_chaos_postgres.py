@@ -159,11 +159,12 @@ async def work(app: Perdure, chance: random.Random) -> list[End]:
     return ends
 
 
-async def settled(app: Perdure) -> None:
+async def settled(app: Perdure, workers: Nursery) -> None:
     """Returns when nothing is open any more; says what is, when that takes too long."""
     deadline = time.monotonic() + 120
     while await insist(lambda: app.count(OPEN)):
         if time.monotonic() > deadline:
+            workers.explain()
             found = await app.search(OPEN)
             raise AssertionError([(one.id, one.task_name, one.status, one.worker) for one in found.items])
         await asyncio.sleep(0.2)
@@ -204,7 +205,7 @@ async def test_whatever_breaks_nothing_is_lost_and_nothing_recorded_runs_again(o
                 await disasters.strike()
                 assert await asyncio.to_thread(broken, app) == []
             ends = await working
-            await settled(app)
+            await settled(app, workers)
             passed = time.monotonic() - began
         assert broken(app) == []
         statuses = examine(app, {handle.id for handle, _ in ends})

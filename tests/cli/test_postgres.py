@@ -1,0 +1,129 @@
+"""The command line on a server: workers, their leaving, the schema and a check-up."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import json
+from urllib.parse import urlsplit
+
+import psycopg
+import pytest
+from click.testing import CliRunner, Result
+
+from perdure import Perdure
+from perdure.cli.main import program
+from perdure.testing.postgres import Server
+from tests.cli.conftest import APP, Cli
+from tests.cli.shop import app as shop
+
+
+@pytest.fixture
+def cli(cli: Cli, empty_database: str) -> Cli:
+    cli.url = empty_database
+    return cli
+
+
+def test_the_schema_is_examined_printed_and_made(cli: Cli, empty_database: str, postgres_server: Server) -> None:
+    assert "schema version 0" in cli("migrate", "--status").output
+    before = cli.json("migrate", "--check", code=3)
+    assert before["pending"] == ["0001 initial"]
+    with psycopg.connect(empty_database, autocommit=True) as connection:
+        assert connection.execute("SELECT to_regnamespace('perdure')").fetchone() == (None,)
+    by_hand = postgres_server.create()
+    with psycopg.connect(by_hand, autocommit=True) as connection:
+        connection.execute(cli("migrate", "--sql").output.encode())
+        assert connection.execute("SELECT count(*) FROM perdure.executions").fetchone() == (0,)
+    postgres_server.drop(by_hand)
+    assert "applied" in cli("migrate").output
+    assert "nothing to do" in cli("migrate").output
+    assert cli.json("migrate", "--check")["pending"] == []
+
+
+def test_another_schema(cli: Cli, empty_database: str) -> None:
+    cli.url = f"{empty_database}?schema=jobs"
+    assert "CREATE TABLE jobs.executions" in cli("migrate", "--sql").output
+    cli("migrate")
+    cli.enqueue("echo", "value=1")
+    assert len(cli.json("list")["items"]) == 1
+    cli.url = empty_database
+    assert "schema version 0" in cli("migrate", "--status").output
+
+
+def test_workers_are_listed_and_sent_home(cli: Cli) -> None:
+    cli("migrate")
+    assert "no worker is running" in cli("workers").output
+
+    async def on_its_way(app: Perdure) -> None:
+        (worker,) = await app.workers()
+        (listed,) = json.loads((await aside(cli, "workers", "--json")).stdout)["workers"]
+        assert (listed["id"], listed["alive"], listed["draining"]) == (worker.id, True, False)
+        (answer,) = json.loads((await aside(cli, "workers", "drain", worker.id, "--json")).stdout)
+        assert answer == {"id": worker.id, "draining": True}
+        assert "draining" in (await aside(cli, "workers")).output
+
+    cli.work(on_its_way)
+    assert cli.json("workers") == {"workers": [], "unserved": []}
+    assert "there is no worker nobody" in cli("workers", "drain", "nobody", code=4).stderr
+
+
+async def aside(cli: Cli, *words: str) -> Result:
+    """A command line beside a worker of this process."""
+    result = await asyncio.to_thread(CliRunner().invoke, program, ["--url", cli.url, *words], prog_name="perdure")
+    assert result.exit_code == 0, result.output
+    return result
+
+
+def test_a_check_up_proves_that_hints_arrive(cli: Cli) -> None:
+    cli("migrate")
+    cli.enqueue("echo", "value=1")
+    found = {each["name"]: each for each in cli.json("doctor", "--check-invariants")}
+    assert {name: found[name]["level"] for name in ("store", "hints", "server clock", "schema", "invariants")} == {
+        "store": "ok", "hints": "ok", "server clock": "ok", "schema": "ok", "invariants": "ok",
+    }  # fmt: skip
+    cli.url += "?hints=off"
+    quiet = {each["name"]: each for each in cli.json("doctor")}
+    assert quiet["hints"]["detail"] != found["hints"]["detail"]
+
+
+def test_a_store_moves_to_a_server_and_back(cli: Cli) -> None:
+    server, file = cli.url, f"sqlite:///{cli.folder / 'shop.db'}"
+    back = f"sqlite:///{cli.folder / 'back.db'}"
+    cli.url = file
+    first, second = cli.enqueue("echo", "value=1"), cli.enqueue("echo", "value=2")
+    finish(cli, first)
+    assert "copied 2 executions" in cli("copy", file, server, url=False).output
+    cli.url = server
+    finish(cli, second)
+    assert "copied 2 executions" in cli("copy", server, back, url=False).output
+    assert "takes no changes any more" in cli.app("enqueue", "echo", "value=3", code=5).stderr
+    assert "✗ sealed" in cli("doctor", code=1).output
+    cli.url = back
+    assert {each["result"] for each in cli.json("list")["items"]} == {1, 2}
+
+
+def finish(cli: Cli, id: str) -> None:
+    async def settled(app: Perdure) -> None:
+        await app.handle(id).wait(timeout=30)
+
+    cli.work(settled)
+
+
+@pytest.mark.parametrize(
+    ("change", "words", "code"),
+    [
+        ({"path": "/nowhere"}, "there is no such database", 5),
+        ({"netloc": "postgres@127.0.0.1:1"}, "nothing listens there", 5),
+        ({"query": "schema=a-b"}, "cannot be used", 3),
+    ],
+)
+def test_wrong_urls(cli: Cli, change: dict[str, str], words: str, code: int) -> None:
+    cli.url = urlsplit(cli.url)._replace(**change).geturl()
+    assert words in cli("list", code=code).stderr
+
+
+def test_an_app_that_names_a_server(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    cli("migrate")
+    monkeypatch.setattr(shop, "settings", dataclasses.replace(shop.settings, url=cli.url))
+    assert cli("--app", APP, "enqueue", "echo", "value=1", url=False).stdout.strip()
+    assert cli("--app", APP, "list", url=False).output
