@@ -17,6 +17,7 @@ import logging
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from itertools import chain, islice
 from queue import SimpleQueue
 from typing import Any, Final, Protocol, TypeAlias, TypeVar, cast, get_args
@@ -286,7 +287,7 @@ def _closed_batch(batch: Batch) -> Batch:
 
 def _perform(storage: Storage, batch: Batch, now: int) -> dict[Verb, list[Any]]:
     answers: dict[Verb, list[Any]] = {}
-    with storage.transaction():
+    with nullcontext() if _is_one(batch) else storage.transaction():
         for verb in ORDER:
             requests = batch.get(verb)
             if requests is None:
@@ -299,6 +300,13 @@ def _perform(storage: Storage, batch: Batch, now: int) -> dict[Verb, list[Any]]:
             else:
                 answers[verb] = [_single(operation, request.item, now) for request in requests]
     return answers
+
+
+def _is_one(batch: Batch) -> bool:
+    """Whether it is one operation, which is a transaction by itself."""
+    return len(batch) == 1 and all(
+        verb in SETS or verb == "enqueue" or len(requests) == 1 for verb, requests in batch.items()
+    )
 
 
 def _enqueue(storage: Storage, requests: Sequence[Request], now: int) -> list[Any]:

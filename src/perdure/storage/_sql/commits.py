@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -70,7 +70,8 @@ def commit(session: Session, transitions: Sequence[Transition], now: int) -> lis
     answers: dict[str, Committed] = {}
     plain = [each for each in transitions if counts[each.id] == 1 and _is_plain(each)]
     if not any(isinstance(transition.outcome, Settled) for transition in transitions) and not spawning:
-        _record_only(session, [each for each in plain if each.outcome is None], answers)
+        going_on = [each for each in plain if each.outcome is None]
+        _record_only(session, going_on, answers, last=len(going_on) == len(transitions))
     if not spawning:
         _complete_alone(session, [each for each in plain if isinstance(each.outcome, Completed)], answers, now)
     if len(answers) < len(transitions):
@@ -85,11 +86,15 @@ def _is_plain(transition: Transition) -> bool:
     return not (transition.spawns or changes_row)
 
 
-def _record_only(session: Session, transitions: Sequence[Transition], answers: dict[str, Committed]) -> None:
+def _record_only(
+    session: Session, transitions: Sequence[Transition], answers: dict[str, Committed], *, last: bool
+) -> None:
     """Adds entries of executions that go on running."""
     if not transitions:
         return
-    found = {row[0]: row for row in session.read("look", [transition.id for transition in transitions])}
+    asked = [(transition.id, transition.token) for transition in transitions]
+    rows = session.record_running(asked, _entries(transitions), last=last)
+    found = {row[0]: row for row in (session.read("look", [id for id, _ in asked]) if rows is None else rows)}
     held: list[Transition] = []
     for transition in transitions:
         _, status, token, cancelled, _ = found.get(transition.id, UNKNOWN)
@@ -98,6 +103,12 @@ def _record_only(session: Session, transitions: Sequence[Transition], answers: d
         else:
             answers[transition.id] = CANCELLING if cancelled else RUNNING
             held.append(transition)
+    if rows is None:
+        _record(session, held, found)
+
+
+def _record(session: Session, held: Sequence[Transition], found: dict[str, Sequence[Any]]) -> None:
+    """The entries of transitions whose executions are held."""
     if entries := _entries(held):
         session.give("record", entries)
     if fresh := sorted((each.id, each.token) for each in held if each.entries and found[each.id][4]):

@@ -76,6 +76,11 @@ def _is_keyed(item: NewExecution) -> bool:
     return item.idempotency_key is not None or item.slot is not None
 
 
+def _is_special(item: NewExecution) -> bool:
+    """Whether more may follow when it is in, or when it is not."""
+    return bool(item.entries) or _is_keyed(item)
+
+
 def _names(item: NewExecution) -> list[object]:
     names: list[object] = [item.id]
     if item.idempotency_key is not None:
@@ -106,6 +111,7 @@ def _created(item: NewExecution) -> Enqueued:
 def _write(session: Session, items: Sequence[NewExecution], fences: Sequence[Fence], now: int) -> set[str] | None:
     """The ids that went in; `None` when all did."""
     groups = _groups(items, fences)
+    last = len(groups) == 1 and all(fence is UNFENCED for fence in fences) and not any(map(_is_special, items))
     session.notable = session.notable or any(item.worker_id is None for item in items)
     if len(groups) > MOST_GROUPS and len(items) < len(groups) * SMALL_GROUP:
         return session.insert(
@@ -115,7 +121,7 @@ def _write(session: Session, items: Sequence[NewExecution], fences: Sequence[Fen
     complete = True
     for shared, fence, group in groups:
         head = (now, *shared) if fence is UNFENCED else (now, *shared, *fence)
-        inserted = session.insert("enqueue" if fence is UNFENCED else "spawn", head, group)
+        inserted = session.insert("enqueue" if fence is UNFENCED else "spawn", head, group, last=last)
         complete = complete and inserted is None
         created.update([str(row[0]) for row in group] if inserted is None else inserted)
     return None if complete else created

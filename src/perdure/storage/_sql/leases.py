@@ -17,7 +17,7 @@ import msgspec
 from perdure.model.records import Beat, Claim, Claimed, ClaimRequest, Heartbeat
 from perdure.storage._sql.draft import SUSPICIOUS, Draft
 from perdure.storage._sql.moves import End, Moves
-from perdure.storage._sql.session import Session
+from perdure.storage._sql.session import Answer, Session
 from perdure.storage.settling import cancelled_failure
 
 FEW_LANES: Final = 16
@@ -28,11 +28,22 @@ SOON: Final = 25
 
 DUE, PRIORITY, JOURNALED, ID = 23, 13, 7, 0
 """Where a leased row has them."""
+OUTLOOK: Final = 4
+"""How many columns say what may be expected."""
 
 
 def claim(session: Session, request: ClaimRequest, now: int) -> Claimed:
     """Leases work to a worker."""
-    next_due, unpromoted, ready, suspects = session.read("outlook", now, request.queues)[0]
+    lanes = _few_lanes(request)
+    at_once = session.claim_due(request, lanes, now) if lanes else None
+    if at_once is not None:
+        return _claimed(session, request, now, *at_once)
+    return _in_steps(session, request, now, session.read("outlook", now, request.queues)[0])
+
+
+def _in_steps(session: Session, request: ClaimRequest, now: int, outlook: Sequence[Any]) -> Claimed:
+    """Leases work, given what may be expected."""
+    next_due, unpromoted, ready, suspects = outlook[:OUTLOOK]
     if request.ids:
         places = _named(session, request)
     else:
@@ -40,18 +51,34 @@ def claim(session: Session, request: ClaimRequest, now: int) -> Claimed:
             session.do("promote", now, request.queues, max(LEAST_PROMOTED, 2 * request.limit))
         places = _due(session, request, now, bool(ready or unpromoted), bool(suspects or unpromoted))
     claims = _lease(session, request.worker_id, places, now) if places else ()
+    asks = bool(ready) and not request.ids and len(claims) < request.limit
+    passed_over = asks and session.passed_over(now, request.queues, request.tasks)
+    return _answer(session, request, now, claims, next_due, passed_over)
+
+
+def _claimed(session: Session, request: ClaimRequest, now: int, rows: Answer, passed_over: bool) -> Claimed:
+    """The answer to a claim that was made at once; in steps after all, where there is more to it."""
+    next_due, unpromoted, _, suspects = rows[0][:OUTLOOK]
+    if unpromoted or (suspects and request.suspects):
+        return _in_steps(session, request, now, rows[0])
+    leased = [row[OUTLOOK:] for row in rows if row[OUTLOOK] is not None]
+    return _answer(session, request, now, _claims(leased), next_due, passed_over)
+
+
+def _answer(
+    session: Session,
+    request: ClaimRequest,
+    now: int,
+    claims: tuple[Claim, ...],
+    next_due: int | None,
+    passed_over: bool,
+) -> Claimed:
+    """When to look again: soon, where others hold due work at this moment."""
     if claims and next_due is not None:  # it may have been the deadline of one of them
         ((next_due, *_),) = session.read("outlook", now, request.queues)
-    if ready and not request.ids and len(claims) < request.limit:
-        next_due = _sooner(session, request, now, next_due)
+    if passed_over:
+        next_due = now + SOON if next_due is None else min(next_due, now + SOON)
     return Claimed(claims, len(claims) < request.limit, next_due)
-
-
-def _sooner(session: Session, request: ClaimRequest, now: int, next_due: int | None) -> int | None:
-    """When to look again: soon, where others hold due work at this moment."""
-    if not session.passed_over(now, request.queues, request.tasks):
-        return next_due
-    return now + SOON if next_due is None else min(next_due, now + SOON)
 
 
 def heartbeat(session: Session, beat: Heartbeat, now: int, witness: tuple[str, int]) -> Beat:
@@ -117,15 +144,26 @@ def _due(session: Session, request: ClaimRequest, now: int, ready: bool, suspect
 
 
 def _lanes(session: Session, request: ClaimRequest) -> list[tuple[str, str]]:
+    if lanes := _few_lanes(request):
+        return lanes
     queues, tasks = dict.fromkeys(request.queues), dict.fromkeys(request.tasks)
-    if len(queues) * len(tasks) <= FEW_LANES:
-        return [(queue, task) for queue in queues for task in tasks]
     return [(queue, task) for queue, task in session.read("lanes", list(queues), list(tasks))]
+
+
+def _few_lanes(request: ClaimRequest) -> list[tuple[str, str]]:
+    """The lanes of a claim of what is due; nothing where they are many."""
+    queues, tasks = dict.fromkeys(request.queues), dict.fromkeys(request.tasks)
+    if request.ids or request.limit <= 0 or len(queues) * len(tasks) > FEW_LANES:
+        return []
+    return [(queue, task) for queue in queues for task in tasks]
 
 
 def _lease(session: Session, worker_id: str, places: Sequence[int | str], now: int) -> tuple[Claim, ...]:
     session.do("lease", now, worker_id, places)
-    rows = session.read("leased", places)
+    return _claims(session.read("leased", places))
+
+
+def _claims(rows: Answer) -> tuple[Claim, ...]:
     rows.sort(key=_rank)
     return tuple([Claim(*_with_truth(row)) for row in rows])
 

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Any, Protocol, TypeAlias
 
 from perdure.errors import StorageError
+from perdure.model.records import ClaimRequest
 
 Value: TypeAlias = str | int | None
 Parameter: TypeAlias = str | int | Sequence[Any] | None
@@ -55,8 +56,11 @@ class Session(Protocol):
         changed."""
         ...
 
-    def insert(self, name: str, head: Sequence[Value], rows: Sequence[Sequence[Value]]) -> set[str] | None:
-        """As `put`, for new executions, the id first in each row: the ids that went in, `None` when all did."""
+    def insert(
+        self, name: str, head: Sequence[Value], rows: Sequence[Sequence[Value]], *, last: bool = False
+    ) -> set[str] | None:
+        """As `put`, for new executions, the id first in each row: the ids that went in, `None` when all did. `last`: nothing
+        of this operation is written after it."""
         ...
 
     def complete_alone(
@@ -64,6 +68,20 @@ class Session(Protocol):
     ) -> set[str]:
         """Runs `complete_alone` over (id, token, result), and records their entries: the ids of those that completed by it.
         Entries of the others may be recorded too, where they run under their token."""
+        ...
+
+    def record_running(
+        self, asked: Sequence[tuple[str, int]], entries: Sequence[Sequence[Value]], *, last: bool
+    ) -> Answer | None:
+        """`look`, `record` and `proceed` at once, for executions (id, token) that go on running: what was found, as `look`
+        answers it; `None` where the database does it in steps. `last`: nothing of this operation is written after it."""
+        ...
+
+    def claim_due(
+        self, request: ClaimRequest, lanes: Sequence[Sequence[Value]], now: int
+    ) -> tuple[Answer, bool] | None:
+        """`outlook`, `choose`, `lease` and `leased` at once; what was leased stands behind what is expected, once with
+        nothing behind where it was nothing. And whether others hold due work. `None` where the database does it in steps."""
         ...
 
     def choose(self, name: str, head: Sequence[Value], lanes: Sequence[Sequence[Value]]) -> Answer:

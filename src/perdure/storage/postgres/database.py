@@ -21,7 +21,7 @@ from psycopg.pq import TransactionStatus
 
 from perdure.errors import StorageError
 from perdure.ids import random_bytes
-from perdure.storage._sql.session import Session
+from perdure.storage._sql.session import OvertakenError, Session
 from perdure.storage.forks import in_child
 from perdure.storage.postgres.failures import explaining, is_lost, is_overtaken
 from perdure.storage.postgres.link import LOOK, Link, best_collation
@@ -202,6 +202,8 @@ class Group:
                 with self._database.working(self):
                     answer = work(session)
             except BaseException as error:
+                if session is not None and session.committing is not None and _is_open(error):
+                    raise self._unknown(error) from error
                 if self._again(error):
                     continue
                 link = self._link
@@ -223,15 +225,18 @@ class Group:
                 break
             except BaseException as error:
                 if is_lost(error):
-                    raise StorageError(
-                        f"PostgreSQL database {self._database.place.name}: the connection broke during a commit, nobody "
-                        f"knows whether it happened; it is sent again ({error})",
-                        retryable=True,
-                    ) from error
+                    raise self._unknown(error) from error
                 if not self._again(error):
                     raise
         self._end()
         return [answer for _, answer in self._done]
+
+    def _unknown(self, error: BaseException) -> StorageError:
+        return StorageError(
+            f"PostgreSQL database {self._database.place.name}: the connection broke during a commit, nobody knows whether it "
+            f"happened; it is sent again ({error})",
+            retryable=True,
+        )
 
     def abandon(self) -> None:
         """Nothing of it happened."""
@@ -258,7 +263,7 @@ class Group:
         """The connection, inside the transaction with all that was done in it."""
         if self._link is None:
             link = self._link = self._database.take()
-            link.begin()
+            link.begin(alone=not self._strict)
             with self._database.working(self):
                 answers = [work(link.session) for work, _ in self._done]
             if self._strict and answers != [answer for _, answer in self._done]:
@@ -292,6 +297,11 @@ def _look(link: Link, work: Callable[[Session], T]) -> T:
         return work(link.session)
     finally:
         link.roll_back()
+
+
+def _is_open(error: BaseException) -> bool:
+    """Whether a transaction whose commit was sent may have happened in spite of an error."""
+    return is_lost(error) or isinstance(error, OvertakenError)
 
 
 def _is_well(link: Link | None) -> bool:

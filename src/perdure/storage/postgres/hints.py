@@ -24,7 +24,7 @@ import psycopg
 from perdure.clock import SystemClock
 from perdure.ids import random_bytes
 from perdure.storage.forks import in_child
-from perdure.storage.postgres.link import connect
+from perdure.storage.postgres.link import PREPARED_AFTER, connect
 from perdure.storage.postgres.place import Place
 from perdure.storage.postgres.session import Connection, located
 
@@ -129,6 +129,7 @@ class Hints:
             )
             self._closed.wait(AGAIN)
             return
+        connection.prepare_threshold = PREPARED_AFTER
         row = connection.execute(self._session).fetchone()
         if row is not None:
             self.witness = (str(row[0]), int(row[1]))

@@ -83,20 +83,20 @@ class Link:
             self.connection.execute(SCANS, ["off"])
             self.connection.prepare_threshold, self.session.prepared = PREPARED_AFTER, True
 
-    def begin(self, how: bytes = BEGIN) -> None:
-        """Begins a transaction; nothing is waited for. What limits it is said each time: behind a pooler the session is not ours.
-        Raises `StorageError` where it may not write, and is to."""
+    def begin(self, how: bytes = BEGIN, *, alone: bool = False) -> None:
+        """Begins a transaction, for one work alone or for several; nothing is waited for. What limits it is said each time:
+        behind a pooler the session is not ours. Raises `StorageError` where it may not write, and is to."""
         if how == BEGIN:
             check_writes(self._name, self.connection.info.parameter_status)
         session = self.session
-        session.notable, session.changes = False, 0
+        session.notable, session.changes, session.alone, session.committing = False, 0, alone, None
         session.pipeline = self._pipeline.enter_context(self.connection.pipeline())
         self.connection.execute(how)
         self.connection.execute(f"SET LOCAL idle_in_transaction_session_timeout = {STALLED}".encode())
 
     def commit(self) -> None:
         """Ends the transaction; all is durable. Raises `psycopg.Error`."""
-        cursor = self.connection.execute(b"COMMIT")
+        cursor = self.session.committing or self.connection.execute(b"COMMIT")
         self.session.pipeline = None
         self._pipeline.close()
         if cursor.statusmessage != "COMMIT":

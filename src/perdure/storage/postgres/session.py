@@ -19,6 +19,7 @@ from typing import Any, Final, cast
 import msgspec
 import psycopg
 
+from perdure.model.records import ClaimRequest
 from perdure.storage._sql import statements
 from perdure.storage._sql.session import Answer, Parameter, Value
 
@@ -26,12 +27,21 @@ PACKAGE: Final = "perdure.storage.postgres"
 MOST_ROWS: Final = 1000
 MOST_TEXT: Final = 32 * 1024 * 1024
 """Bytes of rows in one statement; the server takes 256 MiB."""
+PASSED_OVER: Final = 4
+"""Where `claim_due` answers whether others hold due work."""
 
-SCANS: Final = b"SELECT " + b", ".join(
-    b"set_config('enable_%s', $1, FALSE)" % way for way in (b"seqscan", b"bitmapscan", b"hashjoin", b"mergejoin")
-)
-"""Whether plans may go by other ways than an index from row to row. A statement that is prepared while its table is small
-keeps its plan when the table has grown: so those are told not to."""
+SCANS: Final = b"SELECT set_config('enable_seqscan', $1, FALSE), set_config('enable_bitmapscan', $1, FALSE)"
+"""Whether plans may go through a table. A statement that is prepared while its table is small keeps its plan when the table
+has grown: so those are told not to, and ask for rows by a list of ids even where a join would find them."""
+ANEW: Final = frozenset(
+    {
+        "enqueue_mixed", "externals", "gone", "heard", "known_signals", "late", "late_workers", "orphans", "overdue",
+        "page_executions", "page_externals", "page_journal", "page_signals", "prunable", "remove_entries",
+        "remove_externals", "remove_signals", "remove_trees", "size_executions", "size_externals", "size_journal",
+        "size_signals", "standing", "stats", "workers",
+    }
+)  # fmt: skip
+"""Statements that are planned each time: rare ones, and those that go by an index only when they see that a table is large."""
 
 _SCHEMA: Final = re.compile(r"\bperdure\.")
 _FOLD: Final = re.compile(r"\{fold:(.*?)\}")
@@ -87,25 +97,29 @@ class PostgresSession:
         """Set inside a transaction: statements are sent without waiting for the answers of those before."""
         self.prepared = False
         """The server keeps statements and their plans, for which it was told to go by indexes."""
+        self.alone = False
+        """What runs is all of its transaction."""
+        self.committing: Cursor | None = None
+        """The commit, where it was sent along with the last statement."""
         self.notable = False
         self.changes = 0
         """How many statements were sent that change something."""
 
     def read(self, name: str, *parameters: Parameter) -> Answer:
-        return self._answers(self._send(self._texts.of[name], parameters))
+        return self._answers(self._send(name, parameters))
 
     def several(self, *asked: tuple[str, Parameter]) -> list[Answer]:
-        sent = [self._send(self._texts.of[name], (parameter,)) for name, parameter in asked]
+        sent = [self._send(name, (parameter,)) for name, parameter in asked]
         self._wait()
         return [_rows(cursor) for cursor in sent]
 
     def run(self, name: str, *parameters: Parameter) -> int:
         self.changes += 1
-        return self._counted([self._send(self._texts.of[name], parameters)])
+        return self._counted([self._send(name, parameters)])
 
     def do(self, name: str, *parameters: Parameter) -> None:
         self.changes += 1
-        self._send(self._texts.of[name], parameters)
+        self._send(name, parameters)
 
     def give(self, name: str, rows: Sequence[Sequence[Value]]) -> None:
         self._put(name, (), rows)
@@ -113,8 +127,12 @@ class PostgresSession:
     def put(self, name: str, head: Sequence[Value], rows: Sequence[Sequence[Value]]) -> int:
         return self._counted(self._put(name, head, rows))
 
-    def insert(self, name: str, head: Sequence[Value], rows: Sequence[Sequence[Value]]) -> set[str] | None:
-        inserted = [row[0] for cursor in self._put(name, head, rows) for row in self._answers(cursor)]
+    def insert(
+        self, name: str, head: Sequence[Value], rows: Sequence[Sequence[Value]], *, last: bool = False
+    ) -> set[str] | None:
+        sent = self._put(name, head, rows)
+        self._end(last)
+        inserted = [row[0] for cursor in sent for row in self._answers(cursor)]
         return None if len(inserted) == len(rows) else set(inserted)
 
     def complete_alone(
@@ -135,9 +153,31 @@ class PostgresSession:
             half = len(rows) // 2
             return self._complete(now, rows[:half], entries) | self._complete(now, rows[half:], entries)
         self.changes += 1
-        text = self._texts.of["complete_recorded"]
-        sent = self.connection.execute(text, [given[0].decode(), now, given[1].decode()])
+        sent = self._send("complete_recorded", [given[0].decode(), now, given[1].decode()])
         return {row[0] for row in self._answers(sent)}
+
+    def record_running(
+        self, asked: Sequence[tuple[str, int]], entries: Sequence[Sequence[Value]], *, last: bool
+    ) -> Answer | None:
+        given = _encode(entries)
+        if len(entries) > MOST_ROWS or len(asked) > MOST_ROWS or len(given) > MOST_TEXT:
+            return None
+        self.changes += 1
+        sent = self._send("record_running", [asked, given.decode()])
+        self._end(last)
+        return self._answers(sent)
+
+    def claim_due(self, request: ClaimRequest, lanes: Sequence[Sequence[Value]], now: int) -> tuple[Answer, bool]:
+        self.changes += 1
+        rows = self.read(
+            "claim_due", now, request.queues, lanes, request.limit, request.worker_id, int(request.suspects)
+        )
+        return [(*row[:PASSED_OVER], *row[PASSED_OVER + 1 :]) for row in rows], bool(rows[0][PASSED_OVER])
+
+    def _end(self, last: bool) -> None:
+        """Sends the commit along with the last statement."""
+        if last and self.alone and self.pipeline is not None:
+            self.committing = self.connection.execute(b"COMMIT")
 
     def choose(self, name: str, head: Sequence[Value], lanes: Sequence[Sequence[Value]]) -> Answer:
         return self.read(name, lanes, *head)
@@ -149,7 +189,9 @@ class PostgresSession:
         text = self._texts.matching(name, [(field, negated) for field, negated, _ in terms])
         given = (*parameters, *(parameter for _, _, parameter in terms))
         with self._free_to_scan():
-            return self._answers(self._send(text, given, prepare=False))
+            return self._answers(
+                self.connection.execute(text, [_bound(parameter) for parameter in given], prepare=False)
+            )
 
     @contextmanager
     def _free_to_scan(self) -> Generator[None]:
@@ -164,15 +206,19 @@ class PostgresSession:
             with suppress(psycopg.Error):
                 self.connection.execute(SCANS, ["off"])
 
-    def _send(self, text: bytes, parameters: Sequence[Parameter], *, prepare: bool | None = None) -> Cursor:
-        return self.connection.execute(text, [_bound(parameter) for parameter in parameters], prepare=prepare)
+    def _send(self, name: str, parameters: Sequence[Parameter]) -> Cursor:
+        return self.connection.execute(
+            self._texts.of[name],
+            [_bound(parameter) for parameter in parameters],
+            prepare=False if name in ANEW else None,
+        )
 
     def _put(self, name: str, head: Sequence[Value], rows: Sequence[Sequence[Value]]) -> list[Cursor]:
-        text, sent = self._texts.of[name], list[Cursor]()
+        sent = list[Cursor]()
         for start in range(0, len(rows), MOST_ROWS):
             for given in _encoded(rows[start : start + MOST_ROWS]):
                 self.changes += 1
-                sent.append(self.connection.execute(text, [given, *head]))
+                sent.append(self._send(name, [given, *head]))
         return sent
 
     def _counted(self, sent: Sequence[Cursor]) -> int:

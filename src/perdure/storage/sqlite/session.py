@@ -16,6 +16,7 @@ from typing import Any, Final, cast
 
 import msgspec
 
+from perdure.model.records import ClaimRequest
 from perdure.storage._sql.session import Answer, Parameter, Value
 from perdure.storage.sqlite import statements
 from perdure.storage.sqlite.failures import primary
@@ -65,7 +66,9 @@ class SQLiteSession:
             self.connection.execute(statement.sized(count), statement.parameters(head, part, count))
         return self.connection.total_changes - before
 
-    def insert(self, name: str, head: Sequence[Value], rows: Sequence[Sequence[Value]]) -> set[str] | None:
+    def insert(
+        self, name: str, head: Sequence[Value], rows: Sequence[Sequence[Value]], *, last: bool = False
+    ) -> set[str] | None:
         place = self.read("last_row")[0][0]
         if self.put(name, head, rows) == len(rows):
             return None
@@ -88,6 +91,14 @@ class SQLiteSession:
                 completed.clear()
         self.connection.execute("RELEASE alone")
         return completed
+
+    def record_running(
+        self, asked: Sequence[tuple[str, int]], entries: Sequence[Sequence[Value]], *, last: bool
+    ) -> None:
+        """A step costs nothing here: there is no way to a server."""
+
+    def claim_due(self, request: ClaimRequest, lanes: Sequence[Sequence[Value]], now: int) -> None:
+        """As `record_running`."""
 
     def choose(self, name: str, head: Sequence[Value], lanes: Sequence[Sequence[Value]]) -> Answer:
         statement, found = self._statements[name], Answer()

@@ -11,4 +11,4 @@ UPDATE perdure.executions AS e SET
     expires_at = CASE WHEN e.children_closed = e.children_total AND e.parent_id IS NULL THEN $2 + e.retention END,
     result = given.result
 FROM given
-WHERE e.id = given.id AND e.token = given.token AND e.status = 'running';
+WHERE e.id = ANY (ARRAY(SELECT id FROM given)) AND e.id = given.id AND e.token = given.token AND e.status = 'running';

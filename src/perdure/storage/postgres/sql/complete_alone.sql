@@ -9,6 +9,6 @@ UPDATE perdure.executions AS e SET
     finished_at = $2, closed_at = $2, expires_at = $2 + e.retention,
     result = given.result
 FROM given
-WHERE e.id = given.id AND e.token = given.token AND e.status = 'running'
+WHERE e.id = ANY (ARRAY(SELECT id FROM given)) AND e.id = given.id AND e.token = given.token AND e.status = 'running'
     AND e.parent_id IS NULL AND e.children_total = 0 AND e.cancel_reason IS NULL
 RETURNING e.id;

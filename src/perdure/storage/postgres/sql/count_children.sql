@@ -11,4 +11,4 @@ UPDATE perdure.executions AS e SET
     children_settled = given.children_settled, children_closed = given.children_closed, closed_at = given.closed_at,
     expires_at = given.expires_at
 FROM given
-WHERE e.id = given.id AND e.token = given.was;
+WHERE e.id = ANY (ARRAY(SELECT id FROM given)) AND e.id = given.id AND e.token = given.was;

@@ -13,4 +13,4 @@ UPDATE perdure.executions AS e SET
     wake_any = given.wake_any, wake_all = given.wake_all, rest_until = given.rest_until,
     wake_signals = given.wake_signals, marks = given.marks, progress = given.progress
 FROM given
-WHERE e.id = given.id AND e.token = given.was AND e.status = 'running';
+WHERE e.id = ANY (ARRAY(SELECT id FROM given)) AND e.id = given.id AND e.token = given.was AND e.status = 'running';

@@ -8,4 +8,4 @@ WITH given AS (
 UPDATE perdure.executions AS e SET
     crashes = given.crashes, marks = given.marks, signals = given.signals, progress = given.progress
 FROM given
-WHERE e.id = given.id AND e.token = given.was;
+WHERE e.id = ANY (ARRAY(SELECT id FROM given)) AND e.id = given.id AND e.token = given.was;

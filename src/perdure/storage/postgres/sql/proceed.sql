@@ -6,4 +6,4 @@ WITH given AS (
 )
 UPDATE perdure.executions AS e SET crashes = 0, marks = e.marks | 1
 FROM given
-WHERE e.id = given.id AND e.token = given.token AND e.status = 'running';
+WHERE e.id = ANY (ARRAY(SELECT id FROM given)) AND e.id = given.id AND e.token = given.token AND e.status = 'running';

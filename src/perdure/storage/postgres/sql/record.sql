@@ -1,5 +1,6 @@
 -- Entries of running executions, each under the token that is given last (R2): their rows are held, so that nobody takes
--- them over before the entries are visible. The first write of a place wins (R4).
+-- them over before the entries are visible. The first write of a place wins (R4). The condition stands in a CASE so that its
+-- subquery is hashed: a join would be one row by one.
 WITH given AS MATERIALIZED (
     SELECT
         g ->> 0 AS execution_id, g ->> 1 AS key, g ->> 2 AS scope, (g ->> 3)::integer AS position, g ->> 4 AS kind,
@@ -20,5 +21,6 @@ INSERT INTO perdure.journal (
 SELECT
     g.execution_id, g.key, g.scope, g.position, g.kind, g.name, g.value, g.failure, g.due_at, g.recorded_at,
     g.started_at, g.token
-FROM given AS g JOIN held ON held.id = g.execution_id AND held.token = g.fence
+FROM given AS g
+WHERE CASE WHEN (g.execution_id, g.fence) IN (SELECT id, token FROM held) THEN TRUE END
 ON CONFLICT DO NOTHING;

@@ -22,4 +22,4 @@ UPDATE perdure.executions AS e SET
     children_settled = given.children_settled, children_closed = given.children_closed, marks = given.marks,
     signals = given.signals, stale = given.stale, progress = given.progress
 FROM given
-WHERE e.id = given.id AND e.token = given.was;
+WHERE e.id = ANY (ARRAY(SELECT id FROM given)) AND e.id = given.id AND e.token = given.was;

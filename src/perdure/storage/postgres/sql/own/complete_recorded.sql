@@ -10,7 +10,7 @@ completed AS (
         finished_at = $2, closed_at = $2, expires_at = $2 + e.retention,
         result = given.result
     FROM given
-    WHERE e.id = given.id AND e.token = given.token AND e.status = 'running'
+    WHERE e.id = ANY (ARRAY(SELECT id FROM given)) AND e.id = given.id AND e.token = given.token AND e.status = 'running'
         AND e.parent_id IS NULL AND e.children_total = 0 AND e.cancel_reason IS NULL
     RETURNING e.id
 ),
@@ -28,7 +28,8 @@ recorded AS (
     SELECT
         g.execution_id, g.key, g.scope, g.position, g.kind, g.name, g.value, g.failure, g.due_at, g.recorded_at,
         g.started_at, g.token
-    FROM entries AS g JOIN completed ON completed.id = g.execution_id
+    FROM entries AS g
+    WHERE CASE WHEN g.execution_id IN (SELECT id FROM completed) THEN TRUE END
     ON CONFLICT DO NOTHING
 )
 SELECT id FROM completed;
