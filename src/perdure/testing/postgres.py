@@ -44,6 +44,8 @@ PATIENCE: Final = 30.0
 FAST: Final = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 DEATH_SIGNAL: Final = 1
 """PR_SET_PDEATHSIG."""
+_numbers = count()
+"""Of databases: two `Server`s may be the same one."""
 
 
 class Server:
@@ -51,11 +53,10 @@ class Server:
 
     def __init__(self, url: str, process: Process | None = None) -> None:
         self.url, self.process = url, process
-        self._numbers = count()
 
     def create(self, template: str = "template1") -> str:
         """A new database, copied from another one of this server (by its name or URL) that nobody uses: its URL."""
-        name = f"perdure_test_{os.getpid()}_{next(self._numbers)}"
+        name = f"perdure_test_{os.getpid()}_{next(_numbers)}"
         self.execute(f'CREATE DATABASE "{name}" TEMPLATE "{database(template)}"')
         return urlsplit(self.url)._replace(path=f"/{name}").geturl()
 
