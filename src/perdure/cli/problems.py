@@ -86,7 +86,7 @@ def problem_of(error: Exception) -> Problem | None:
 
 def _storage(error: Exception) -> Problem:
     text = str(error)
-    if "schema" in text or "migration" in text:
+    if "GRANT" not in text and ("schema" in text or "migration" in text):
         return Problem(3, "the store's schema does not fit this perdure", text, "perdure migrate --status")
     return Problem(5, "the store cannot be used", text, "perdure doctor")
 

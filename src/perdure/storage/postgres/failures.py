@@ -42,8 +42,7 @@ ADVICE: Final = {
     "28P01": "the password is wrong for this user: look at the URL",
     "3D000": "there is no such database: create it (createdb), or mend the URL",
     "3F000": "its schema is missing: `perdure migrate` makes it",
-    "42501": "this user may not do that: run `perdure migrate` as the owner, and grant this role its rights (see the page "
-    "about PostgreSQL)",
+    "42501": "this user may not do that: run `perdure migrate` as the owner",
     "42703": "a table there has not our columns: the schema was made by something else; choose another one with schema=…",
     "42P01": "its tables are missing: `perdure migrate` makes them",
     "42P07": "something else has a table of that name there: choose another schema with schema=…",
@@ -58,6 +57,16 @@ ADVICE: Final = {
     "26000": "a pooler in between mixes sessions up: say prepare=off in the URL",
     "42P05": "a pooler in between mixes sessions up: say prepare=off in the URL",
 }
+GRANTS: Final = (
+    ("for schema", "GRANT USAGE ON SCHEMA … TO its role"),
+    (
+        "for table",
+        "GRANT SELECT ON ALL TABLES IN SCHEMA … TO its role; to one that works INSERT, UPDATE and DELETE, too",
+    ),
+    ("for sequence", "GRANT USAGE ON ALL SEQUENCES IN SCHEMA … TO its role"),
+    ("for database", "run `perdure migrate` as the owner first, who needs GRANT CREATE ON DATABASE"),
+)
+"""Which right is missing, by what the server says."""
 HINTS: Final = (
     ("password authentication failed", "the password is wrong for this user: look at the URL"),
     ("no password supplied", "the URL has no password: " + PARAMETERS),
@@ -105,6 +114,8 @@ def explained(error: psycopg.Error, name: str) -> StorageError | ValueError:
         state = "25006"
     hint = next((pair for pair in HINTS if pair[0] in text), None) if state is None else None
     advice = ADVICE.get(state) if state is not None else hint[1] if hint is not None else None
+    if state == "42501" and (grant := next((grant for words, grant in GRANTS if words in text), None)):
+        advice = f"this user may not do that: {grant}"
     retryable = state in RETRYABLE or (is_lost(error) and (hint is None or hint[0] not in LASTING))
     return StorageError(f"PostgreSQL database {name}: {f'{advice} ({text})' if advice else text}", retryable=retryable)
 

@@ -30,6 +30,8 @@ from perdure.storage.postgres.session import PACKAGE, PostgresSession, located
 
 T = TypeVar("T")
 MIGRATIONS: Final = f"{PACKAGE}.migrations"
+CLOCK_DIFFERS: Final = 2000
+"""Milliseconds by which two hosts may differ before somebody should look."""
 logger = logging.getLogger("perdure")
 
 
@@ -55,10 +57,15 @@ class PostgresStorage(PlannedStorage):
         self._hints = Hints(self.place, session, self._prove, self._vouch)
 
     def migrate(self, now: int) -> int:
-        known = migrations.load(MIGRATIONS)
+        known = migrations.load(self.migrations_package)
         version = migrations.check(self._applied(), known)
         if version < len(known):
             version = self._database.write(lambda session: self._migrate(session, now))
+        if abs(ahead := self._clock_ahead()) > CLOCK_DIFFERS:
+            logger.warning(
+                "the clock of PostgreSQL database %s is %+.1f s off this host's: set the clocks of all hosts by NTP, for due "
+                "times and leases follow them", self.place.name, ahead / 1000,
+            )  # fmt: skip
         return version
 
     def close(self) -> None:
@@ -117,22 +124,27 @@ class PostgresStorage(PlannedStorage):
 
     def status(self) -> dict[str, object]:
         """What a check-up of this storage wants to know. Raises `StorageError` when it cannot be opened."""
-        clock = SystemClock()
-        before = clock.now()
-        version, server_now, oldest, behind = self._read(_facts)
-        after = clock.now()
+        version, oldest, behind = self._read(_facts)
         if behind:  # something may just have come that nobody had time for
             threading.Event().wait(SECOND_LOOK)
-            behind = min(behind, self._read(_facts)[3] or 0)
+            behind = min(behind, self._read(_facts)[2] or 0)
         return {
             "server_version": version,
-            "clock_ahead": server_now - after if server_now > after else min(server_now - before, 0),
+            "clock_ahead": self._clock_ahead(),
             "oldest_snapshot": oldest,
             "schema_version": self.schema_version(),
             "hints": self.place.direct is not None,
             "hints_work": self._hints.works(5.0) if self.place.direct is not None and behind is None else False,
             "standby_behind": behind,
         }
+
+    def _clock_ahead(self) -> int:
+        """By how many milliseconds the server's clock is certainly ahead of this host's (or behind, if negative)."""
+        clock = SystemClock()
+        before = clock.now()
+        server_now = self._read(_server_now)
+        after = clock.now()
+        return server_now - after if server_now > after else min(server_now - before, 0)
 
     def _write(self, work: Callable[[Session], T], now: int) -> T:
         return self._database.write(work)
@@ -146,7 +158,7 @@ class PostgresStorage(PlannedStorage):
     def _migrate(self, session: Session, now: int) -> int:
         ledger = PostgresLedger(_own(session).connection, self.place.schema)
         ledger.hold()
-        return migrations.migrate(ledger, migrations.load(MIGRATIONS), now)
+        return migrations.migrate(ledger, migrations.load(self.migrations_package), now)
 
     def _dead(self) -> list[tuple[str, Witness]]:
         """Other workers whose sessions have been gone for long enough."""
@@ -182,11 +194,17 @@ def _gone(session: Session) -> list[tuple[str, Witness]]:
     return [(str(id), (str(start), int(process))) for id, start, process in session.read("gone")]
 
 
-def _facts(session: Session) -> tuple[str, int, int, int | None]:
+def _server_now(session: Session) -> int:
+    row = _own(session).connection.execute(b"SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint").fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def _facts(session: Session) -> tuple[str, int, int | None]:
     row = (
         _own(session)
         .connection.execute(
-            b"SELECT current_setting('server_version'), (extract(epoch FROM clock_timestamp()) * 1000)::bigint, "
+            b"SELECT current_setting('server_version'), "
             b"coalesce((SELECT max(age(backend_xmin)) FROM pg_catalog.pg_stat_activity), 0)::bigint, "
             b"CASE WHEN NOT pg_is_in_recovery() THEN NULL WHEN pg_last_wal_receive_lsn() = pg_last_wal_replay_lsn() THEN 0 "
             b"ELSE coalesce(extract(epoch FROM clock_timestamp() - pg_last_xact_replay_timestamp()) * 1000, 0) END::bigint"
@@ -194,7 +212,7 @@ def _facts(session: Session) -> tuple[str, int, int, int | None]:
         .fetchone()
     )
     assert row is not None
-    return str(row[0]), int(row[1]), int(row[2]), None if row[3] is None else int(row[3])
+    return str(row[0]), int(row[1]), None if row[2] is None else int(row[2])
 
 
 def _own(session: Session) -> PostgresSession:

@@ -29,8 +29,8 @@ SELECT
     CASE WHEN worker_id IS NOT NULL THEN 1 ELSE 0 END,
     CASE WHEN worker_id IS NOT NULL THEN $2::bigint END
 FROM given
-WHERE spawner_id IS NULL OR EXISTS (
-    SELECT 1 FROM perdure.executions AS spawner
+WHERE spawner_id IS NULL OR (  -- one seek each; of an EXISTS the planner may make a hash of all that run
+    SELECT TRUE FROM perdure.executions AS spawner
     WHERE spawner.id = given.spawner_id AND spawner.token = given.spawner_token AND spawner.status = 'running'
 )
 ORDER BY place_in_batch
