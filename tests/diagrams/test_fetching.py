@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from perdure import ConfigurationError, Context, Execution, InvalidQueryError, Perdure
+from perdure import ConfigurationError, Context, Execution, InvalidQueryError, Perdure, StorageError
 from perdure.app import Parts
 from perdure.ids import Ids
 from perdure.model.policy import SquareBackoff
@@ -137,6 +137,23 @@ async def test_two_processes_on_one_store(app: Perdure, clock: VirtualClock, see
         while (await handle.execution()).status == "pending":
             await asyncio.gather(app.run_one(), other.run_one())
     assert seen == [3, 2, 1, 0]
+
+
+async def test_a_journal_that_cannot_be_read(
+    app: Perdure, clock: VirtualClock, seen: Seen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was claimed is given back: the call ends, and the next one has it."""
+
+    def journal(ids: object) -> object:
+        raise StorageError("the disk is away")
+
+    handle = await app.diagram(Checkout).enqueue(ChargePayload("visa", 5))
+    with monkeypatch.context() as patched:
+        patched.setattr(app.opened.store.storage, "journal", journal)
+        assert await app.run_one() is None
+    assert (await handle.execution()).status == "pending"
+    assert seen == []
+    assert state(await app.run_one()) == ("pending", "ship", 0)
 
 
 async def test_two_programs_on_one_file(tmp_path: Path, seen: Seen) -> None:
