@@ -102,7 +102,7 @@ def _payloads(path: Path, graph: Graph) -> Output:
         return Output(path, "\n".join([head, "", IMPORT, *_dataclasses(names), ""]).encode(), None)
     try:
         text = old.decode("utf-8")
-        bound = set(bound_names(ast.parse(old)))
+        bound = set(bound_names(ast.parse(old).body))
     except (SyntaxError, ValueError, RecursionError) as error:
         line = getattr(error, "lineno", None) or 1
         raise _wrong(path, f"it cannot be read as Python, so nothing is appended: {error}", line) from error
@@ -127,25 +127,20 @@ def _doc(name: str) -> str:
     return f"What the state `{snake(name.removesuffix('Payload'))}` is given."
 
 
-def bound_names(tree: ast.Module) -> Iterator[str]:
-    """The names that a module gives, at its top or within an `if` or a `try` there."""
-    left: list[ast.stmt] = list(tree.body)
-    while left:
-        statement = left.pop()
+def bound_names(body: Sequence[ast.stmt | ast.ExceptHandler]) -> Iterator[str]:
+    """The names that a module or a class gives, at its top or within an `if`, a `try` or a `with` there."""
+    for statement in body:
         match statement:
             case ast.ClassDef(name=name) | ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name):
                 yield name
             case ast.Import(names=names) | ast.ImportFrom(names=names):
                 yield from (each.asname or each.name.partition(".")[0] for each in names)
-            case ast.Assign() | ast.AnnAssign():
-                yield from (each.id for each in ast.walk(statement) if isinstance(each, ast.Name))
-            case ast.If(body=body, orelse=orelse) | ast.Try(body=body, orelse=orelse):
-                left += [*body, *orelse]
-                left += [each for handler in getattr(statement, "handlers", ()) for each in handler.body]
-            case _ if type(statement).__name__ == "TypeAlias":
-                yield from (each.id for each in ast.walk(statement) if isinstance(each, ast.Name))
+            case ast.If() | ast.Try() | ast.With() | ast.ExceptHandler():
+                for field in ("body", "handlers", "orelse", "finalbody"):
+                    yield from bound_names(getattr(statement, field, ()))
             case _:
-                pass
+                names = (each for each in ast.walk(statement) if isinstance(each, ast.Name))
+                yield from (each.id for each in names if isinstance(each.ctx, ast.Store))
 
 
 def _read(path: Path) -> bytes | None:

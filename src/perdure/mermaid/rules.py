@@ -175,7 +175,16 @@ class _Paths(_Rules):
                     self._at(name, f"{name} is unreachable: no way from the start leads to it")
         for name, message in self._machine.astray:
             self._at(name, message)
+        self._choices()
         self._cycles(cycles)
+
+    def _choices(self) -> None:
+        """Choices that lead to another one out of a composite state, which no arrow by itself shows."""
+        steps, drafts = self._machine.steps, self.drafting.drafts
+        for source, target in between(self._machine):
+            both = steps[source].kind == steps[target].kind == "choice"
+            if both and drafts[source].scope is not drafts[target].scope:
+                self._at(source, f"the choice {source} leads to the choice {target}; put a state between")
 
     def _cycles(self, allowed: bool) -> None:
         steps = self._machine.steps
