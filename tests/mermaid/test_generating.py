@@ -156,6 +156,13 @@ def test_check_writes_nothing_and_tells_what_is_stale() -> None:
     generate("--check", ".")
 
 
+def test_line_ends_of_a_checkout_are_no_change() -> None:
+    generate("checkout.mermaid")
+    for each in Path().glob("*.py"):
+        each.write_bytes(each.read_bytes().replace(b"\n", b"\r\n"))
+    generate("--check", "checkout.mermaid")
+
+
 def test_what_was_edited_by_hand_is_refused() -> None:
     generate("checkout.mermaid")
     made = Path("checkout_diagram.py").read_bytes()

@@ -89,8 +89,12 @@ def _plan(source: Source, alone: bool) -> Plan:
 
 def _base(path: Path, text: str) -> Output:
     old, new = _read(path), text.encode()
-    edited = old is not None and old != new and not is_untouched(old.decode("utf-8", "replace").replace("\r\n", "\n"))
-    return Output(path, new, old, edited)
+    if old is None:
+        return Output(path, new, None)
+    plain = old.replace(b"\r\n", b"\n")  # as some version control checks files out
+    if plain == new:
+        return Output(path, old, old)
+    return Output(path, new, old, edited=not is_untouched(plain.decode("utf-8", "replace")))
 
 
 def _payloads(path: Path, graph: Graph) -> Output:
@@ -109,7 +113,7 @@ def _payloads(path: Path, graph: Graph) -> Output:
     missing = [name for name in names if name not in bound]
     if not missing:
         return Output(path, old, old)
-    start = [] if "dataclass" in bound or not missing else ["", "", IMPORT]
+    start = [] if "dataclass" in bound else ["", "", IMPORT]
     added = "\n".join([*start, *_dataclasses(missing), ""])
     newline = "\r\n" if "\r\n" in text else "\n"
     added = (added if not text or text.endswith("\n") else "\n" + added).replace("\n", newline)
