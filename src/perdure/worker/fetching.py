@@ -21,7 +21,7 @@ from perdure.engine.handle import Handle
 from perdure.errors import ConfigurationError
 from perdure.model.execution import Execution
 from perdure.model.query import parse
-from perdure.model.records import Claim, Claimed, ClaimRequest, NewExecution, Released, Row, Transition
+from perdure.model.records import Claim, Claimed, ClaimRequest, NewExecution, Row
 from perdure.model.status import SETTLED
 from perdure.worker.worker import Worker
 
@@ -57,25 +57,18 @@ class Fetcher(Worker):
         return row.task_name in self._tasks and row.queue in self._queues
 
     async def take(self, execution_id: str) -> bool:
-        """Runs one state of an execution, if it can be had; returns once that is written. Answers whether it ran."""
+        """Runs one state of an execution that is due, if it can be had; returns once that is written. Answers whether it ran:
+        where somebody else was quicker, it may wait now, for a retry or a signal, and is let be."""
         queues, tasks = self.settings.queues, self.settings.tasks
-        request = ClaimRequest(self.id, queues, tasks, 1, suspects=True, ids=(execution_id,))
+        request = ClaimRequest(self.id, queues, tasks, 1, ids=(execution_id,), only_due=True)
         claimed = cast("Claimed", await self.store.ask("claim", request, stubborn=True))
         if not claimed.claims:
             return False
         claim = claimed.claims[0]
-        if self._waits_to_retry(claim):
-            outcome = Released(cast("int", claim.due_at))
-            await self.store.ask("commit", Transition(claim.id, claim.token, outcome=outcome), stubborn=True)
-            return False
         ended = self._ended[claim.id] = self._loop.create_future()
         self._active.add(claim.id)
         await self._read_and_begin([claim])
         return await ended
-
-    def _waits_to_retry(self, claim: Claim) -> bool:
-        """Whether somebody else ran it in between, and it failed: then its pause is not cut short."""
-        return claim.attempt > 0 and claim.due_at is not None and claim.due_at > self.clock.now()
 
     def gone(self, driver: Driver) -> None:
         """The driver holds nothing any more."""
