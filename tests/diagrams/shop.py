@@ -24,5 +24,19 @@ checkout = app.diagram(Checkout)
 trip = app.diagram(Trip)
 
 
+@app.task(name="shop.parcel")
+async def parcel() -> None: ...
+
+
+class Parcels(Checkout):
+    """Its name has a dot, and so has that of another task, which it starts."""
+
+    async def ship(self, payload: ShipPayload) -> None:
+        await parcel()
+
+
+parcels = app.diagram(Parcels, name="shop.checkout")
+
+
 @app.task
 async def plain() -> None: ...

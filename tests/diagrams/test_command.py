@@ -15,7 +15,7 @@ from perdure.cli.main import program
 from perdure.mermaid import parse
 from tests.diagrams.flows.checkout_payloads import ChargePayload
 from tests.diagrams.flows.trip_payloads import PlanPayload
-from tests.diagrams.shop import app, checkout, trip
+from tests.diagrams.shop import app, checkout, parcels, trip
 
 HERE = "tests.diagrams.shop"
 
@@ -66,6 +66,15 @@ def test_where_an_execution_stands() -> None:
     assert "    classDef waiting fill:#fff3bf" in text
     assert parse(text) == checkout.outline().graph
     assert perdure("--app", f"{HERE}:app", "diagram", id).stdout == text
+
+
+def test_other_children_are_no_branches() -> None:
+    id = work("", "", call=parcels.call(ChargePayload("visa", 5)))
+    assert marks(perdure("diagram", id, "--app", f"{HERE}:app").stdout) == {
+        "paid": "passed",
+        "charge": "passed",
+        "ship": "waiting",
+    }
 
 
 def test_before_the_first_state() -> None:

@@ -9,12 +9,13 @@ from typing import Any
 
 import pytest
 
-from perdure import ConfigurationError, Context, Execution, InvalidQueryError, Perdure
+from perdure import ConfigurationError, Context, Execution, InvalidQueryError, Perdure, Retry, StorageError
 from perdure.app import Parts
 from perdure.ids import Ids
 from perdure.model.policy import SquareBackoff
 from perdure.storage.opening import open_storage
 from perdure.testing.clock import VirtualClock
+from perdure.worker.fetching import Fetcher
 from tests.diagrams.flows.checkout_payloads import ChargePayload
 from tests.diagrams.flows.countdown_payloads import CountPayload
 from tests.diagrams.flows.trip_payloads import PlanPayload, TravelPayload
@@ -137,6 +138,51 @@ async def test_two_processes_on_one_store(app: Perdure, clock: VirtualClock, see
         while (await handle.execution()).status == "pending":
             await asyncio.gather(app.run_one(), other.run_one())
     assert seen == [3, 2, 1, 0]
+
+
+async def test_whoever_comes_late_leaves_alone_what_waits_by_now(
+    app: Perdure, clock: VirtualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was due when it was found; somebody else ran it before it was claimed. The signal is not missed."""
+
+    @app.task(retries=Retry(3, delay=1))
+    async def asking(ctx: Context) -> str:
+        if ctx.attempt == 0:
+            raise ValueError("not yet")
+        return await ctx.wait_for("go", str, timeout=86400)
+
+    handle = await asking.enqueue()
+    await app.run_one()
+    clock.move(100)
+    take = Fetcher.take
+
+    async def late(fetcher: Fetcher, execution_id: str) -> bool:
+        monkeypatch.undo()
+        assert state(await app.run_one())[0] == "waiting"
+        return await take(fetcher, execution_id)
+
+    monkeypatch.setattr(Fetcher, "take", late)
+    assert await app.run_one() is None
+    assert await handle.status() == "waiting"
+    await handle.signal("go", "now")
+    assert state(await app.run_one())[0] == "completed"
+
+
+async def test_a_journal_that_cannot_be_read(
+    app: Perdure, clock: VirtualClock, seen: Seen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was claimed is given back: the call ends, and the next one has it."""
+
+    def journal(ids: object) -> object:
+        raise StorageError("the disk is away")
+
+    handle = await app.diagram(Checkout).enqueue(ChargePayload("visa", 5))
+    with monkeypatch.context() as patched:
+        patched.setattr(app.opened.store.storage, "journal", journal)
+        assert await app.run_one() is None
+    assert (await handle.execution()).status == "pending"
+    assert seen == []
+    assert state(await app.run_one()) == ("pending", "ship", 0)
 
 
 async def test_two_programs_on_one_file(tmp_path: Path, seen: Seen) -> None:

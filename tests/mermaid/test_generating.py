@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 from hypothesis import given, settings
 
 from perdure.cli.main import program
-from perdure.mermaid import Graph
+from perdure.mermaid import Arrow, Graph, Node, Note, Region
 from perdure.mermaid.code import code, is_untouched
 from tests.mermaid.diagrams import CHECKOUT, COUNTDOWN, FULFIL, graphs
 
@@ -56,6 +56,13 @@ def test_formatters_leave_it_alone() -> None:
         assert Path(f"{name}_diagram.py").read_bytes() == (GOLDEN / f"{name}_diagram.py").read_bytes()
 
 
+def graph_in(text: str) -> object:
+    """The graph that a generated module carries."""
+    found = next(each for each in ast.parse(text).body if isinstance(each, ast.Assign | ast.AnnAssign))
+    names = {each.__name__: each for each in (Arrow, Graph, Node, Note, Region)}
+    return eval(compile(ast.Expression(found.value), "graph", "eval"), names)
+
+
 @settings(max_examples=40, deadline=None)
 @given(graphs())
 def test_every_diagram_becomes_a_module(graph: Graph) -> None:
@@ -72,10 +79,15 @@ def test_every_diagram_becomes_a_module(graph: Graph) -> None:
         "perdure.styles.diagram",
         "payloads",
     }
-    found = next(each for each in tree.body if isinstance(each, ast.Assign | ast.AnnAssign))
-    names = {name: getattr(__import__("perdure.styles.diagram", fromlist=[name]), name)
-             for name in ("Arrow", "Graph", "Node", "Note", "Region")}  # fmt: skip
-    assert eval(compile(ast.Expression(found.value), "graph", "eval"), names) == graph
+    assert graph_in(text) == graph
+
+
+@pytest.mark.parametrize(
+    "text", ["\U0001f469\u200d\U0001f4bb codes", "\U0001f3f4\U000e0067\U000e007f", 'a "quoted" \\n é']
+)
+def test_texts_arrive_as_they_were_written(text: str) -> None:
+    drawn = Graph("X", Region((Node("a", texts=(text,)),), (Arrow(None, "a"), Arrow("a", None))))
+    assert graph_in(code(drawn, "x.mermaid", "x_payloads")) == drawn
 
 
 def test_titles() -> None:
@@ -115,6 +127,14 @@ def test_payload_classes_are_appended_and_nothing_else_changes() -> None:
     generate("--check", "checkout.mermaid")
 
 
+def test_a_payload_that_is_only_spoken_of_is_missing() -> None:
+    Path("checkout_payloads.py").write_text(
+        "from __future__ import annotations\n\nGIVEN: ShipPayload | None = None\n", "utf-8"
+    )
+    generate("checkout.mermaid")
+    assert "class ShipPayload:" in Path("checkout_payloads.py").read_text("utf-8")
+
+
 def test_payloads_that_are_no_python_are_left_alone() -> None:
     Path("checkout_payloads.py").write_text("class X(:\n", "utf-8")
     said = generate("checkout.mermaid", exit_code=1).stderr
@@ -134,6 +154,13 @@ def test_check_writes_nothing_and_tells_what_is_stale() -> None:
     assert "checkout_diagram.py is not what" in generate("--check", ".", exit_code=1).stderr
     generate(".")
     generate("--check", ".")
+
+
+def test_line_ends_of_a_checkout_are_no_change() -> None:
+    generate("checkout.mermaid")
+    for each in Path().glob("*.py"):
+        each.write_bytes(each.read_bytes().replace(b"\n", b"\r\n"))
+    generate("--check", "checkout.mermaid")
 
 
 def test_what_was_edited_by_hand_is_refused() -> None:
@@ -246,6 +273,67 @@ def test_stubs_into_a_new_file() -> None:
     text = Path("shop.py").read_text("utf-8")
     assert text.startswith("from checkout_diagram import CheckoutDiagram, PaidOutcome\n")
     assert "class Checkout(CheckoutDiagram):\n    async def charge(self" in text
+
+
+IMPORTS = """from checkout_diagram import CheckoutDiagram, PaidOutcome
+from checkout_payloads import ChargePayload, NotifyPayload, ShipPayload
+"""
+OPENED = """class Checkout(CheckoutDiagram):
+    async def charge(self, payload: ChargePayload) -> PaidOutcome:
+        ship = ShipPayload()
+
+        def notify() -> None: ...
+
+        return self.paid.accepted(ship)
+"""
+ADDED = """
+    async def ship(self, payload: ShipPayload) -> None:
+        raise NotImplementedError
+
+    async def notify(self, payload: NotifyPayload) -> None:
+        raise NotImplementedError
+"""
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        pytest.param(IMPORTS, "", id="names within methods are none of the class"),
+        pytest.param(IMPORTS + "A = 1\n\x0c\n", "B = 1\n\nC = 2\n", id="a form feed ends no line"),
+        pytest.param(IMPORTS + 'A = "a\u2028b\x85"\n', "B = 1\n\nC = 2\n", id="nor does a separator in a text"),
+        pytest.param("\ufeff" + IMPORTS, "", id="the mark of an encoding"),
+        pytest.param(IMPORTS, "\nimport os", id="imports after the class"),
+    ],
+)
+def test_stubs_stand_where_they_belong(before: str, after: str) -> None:
+    Path("shop.py").write_bytes((before + OPENED + after).encode())
+    generate("checkout.mermaid", "--stubs", "shop.py")
+    now = Path("shop.py").read_bytes()
+    assert now.decode().removesuffix("\n") == (before + OPENED + ADDED + after).removesuffix("\n")
+    compile(now, "shop", "exec")
+
+
+def test_imports_of_stubs_stand_after_the_last_one() -> None:
+    text = (
+        "from checkout_diagram import CheckoutDiagram\n"
+        + OPENED.replace("ShipPayload()", "None")
+        + "\nimport os\nA = 1\n"
+    )
+    Path("shop.py").write_text(text, "utf-8")
+    generate("checkout.mermaid", "--stubs", "shop.py")
+    imports = "from checkout_payloads import NotifyPayload, ShipPayload\n"
+    wanted = text.replace("\nimport os\n", ADDED + "\nimport os\n" + imports)
+    assert Path("shop.py").read_text("utf-8") == wanted
+
+
+def test_stubs_after_nothing_but_imports() -> None:
+    Path("shop.py").write_text("import os", "utf-8")
+    generate("checkout.mermaid", "--stubs", "shop.py")
+    now = Path("shop.py").read_text("utf-8")
+    assert now.startswith(
+        "import os\nfrom checkout_diagram import CheckoutDiagram, PaidOutcome\nfrom checkout_payloads"
+    )
+    assert now.index("class Checkout") > now.index("NotifyPayload")
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Iterator
 from urllib.parse import quote
@@ -165,11 +166,54 @@ def test_a_session_that_is_made_anew_vouches_again(opened: Opening, postgres_url
     Hand(storage).beat("w1")
     before = sessions(postgres_url)["w1"]
     storage.listen(again.set)
-    with psycopg.connect(postgres_url, autocommit=True) as connection:
-        connection.execute("SELECT pg_terminate_backend(%s)", [before])
+    end_session(postgres_url, before)
     assert again.wait(LONG)
     assert sessions(postgres_url)["w1"] not in (before, 0)
     assert other.reclaim(Hand(other).now).workers == ()
+
+
+def end_session(url: str, process: int) -> None:
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("SELECT pg_terminate_backend(%s)", [process])
+
+
+def test_what_was_owed_when_a_session_ended_is_given_by_the_next(opened: Opening, postgres_url: str) -> None:
+    """Even where nobody else ever says a word."""
+    one, two = opened(), opened()
+    heard_by(one)
+    to_two = heard_by(two)
+    hand = Hand(one)
+    one._hints._owing = True  # taken up, and then the session ended
+    end_session(postgres_url, one._hints.witness[1])
+    hand.add("a")
+    assert to_two.wait(LONG)
+    to_two.clear()
+    hand.add("b")
+    assert to_two.wait(LONG)
+
+
+def test_no_worker_names_a_session_that_is_being_made_anew(
+    opened: Opening, postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    storage, tried = opened(), threading.Event()
+
+    def refused(*given: object) -> object:
+        tried.set()
+        raise psycopg.OperationalError("the server takes no more connections")
+
+    heard_by(storage)
+    Hand(storage).beat("w1")
+    monkeypatch.setattr(hints, "connect", refused)
+    end_session(postgres_url, sessions(postgres_url)["w1"])
+    assert tried.wait(LONG)
+    assert sessions(postgres_url) == {"w1": 0}
+
+
+def test_a_schema_of_the_longest_name(postgres_url: str) -> None:
+    storage = PostgresStorage(postgres_url, schema="s" * 63)
+    storage.listen(lambda: None)
+    assert storage._hints.works(LONG)
+    storage.close()
 
 
 def test_to_close_is_not_to_die(opened: Opening, postgres_url: str) -> None:
@@ -194,3 +238,13 @@ def test_death_is_believed_late_and_only_by_who_stands() -> None:
     clock.move(PATIENCE)
     assert seen.dead([], SETTLED) == []
     assert seen.dead(gone, SETTLED) == []
+
+
+def test_a_forked_child_speaks_for_no_worker_of_its_parent() -> None:
+    seen = Liveness(VirtualClock())
+    seen.mine.add("w1")
+    child = os.fork()
+    if child == 0:
+        os._exit(len(seen.mine))
+    assert os.waitpid(child, 0)[1] == 0
+    assert seen.mine == {"w1"}

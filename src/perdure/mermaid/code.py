@@ -300,8 +300,11 @@ def _said(text: str) -> str:
 
 
 def _text(value: str | None) -> str:
-    """A literal of Python's."""
-    return "None" if value is None else json.dumps(value, ensure_ascii=not value.isprintable())
+    """A literal of Python's. What cannot be shown is escaped, one by one: JSON's pairs of escapes are no characters here."""
+    if value is None:
+        return "None"
+    quoted = json.dumps(value, ensure_ascii=False)
+    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in quoted)
 
 
 __all__ = ["code", "digest_of", "is_untouched", "result_of", "returned_by"]

@@ -89,8 +89,12 @@ def _plan(source: Source, alone: bool) -> Plan:
 
 def _base(path: Path, text: str) -> Output:
     old, new = _read(path), text.encode()
-    edited = old is not None and old != new and not is_untouched(old.decode("utf-8", "replace").replace("\r\n", "\n"))
-    return Output(path, new, old, edited)
+    if old is None:
+        return Output(path, new, None)
+    plain = old.replace(b"\r\n", b"\n")  # as some version control checks files out
+    if plain == new:
+        return Output(path, old, old)
+    return Output(path, new, old, edited=not is_untouched(plain.decode("utf-8", "replace")))
 
 
 def _payloads(path: Path, graph: Graph) -> Output:
@@ -102,14 +106,14 @@ def _payloads(path: Path, graph: Graph) -> Output:
         return Output(path, "\n".join([head, "", IMPORT, *_dataclasses(names), ""]).encode(), None)
     try:
         text = old.decode("utf-8")
-        bound = set(bound_names(ast.parse(old)))
+        bound = set(bound_names(ast.parse(old).body))
     except (SyntaxError, ValueError, RecursionError) as error:
         line = getattr(error, "lineno", None) or 1
         raise _wrong(path, f"it cannot be read as Python, so nothing is appended: {error}", line) from error
     missing = [name for name in names if name not in bound]
     if not missing:
         return Output(path, old, old)
-    start = [] if "dataclass" in bound or not missing else ["", "", IMPORT]
+    start = [] if "dataclass" in bound else ["", "", IMPORT]
     added = "\n".join([*start, *_dataclasses(missing), ""])
     newline = "\r\n" if "\r\n" in text else "\n"
     added = (added if not text or text.endswith("\n") else "\n" + added).replace("\n", newline)
@@ -127,25 +131,20 @@ def _doc(name: str) -> str:
     return f"What the state `{snake(name.removesuffix('Payload'))}` is given."
 
 
-def bound_names(tree: ast.Module) -> Iterator[str]:
-    """The names that a module gives, at its top or within an `if` or a `try` there."""
-    left: list[ast.stmt] = list(tree.body)
-    while left:
-        statement = left.pop()
+def bound_names(body: Sequence[ast.stmt | ast.ExceptHandler]) -> Iterator[str]:
+    """The names that a module or a class gives, at its top or within an `if`, a `try` or a `with` there."""
+    for statement in body:
         match statement:
             case ast.ClassDef(name=name) | ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name):
                 yield name
             case ast.Import(names=names) | ast.ImportFrom(names=names):
                 yield from (each.asname or each.name.partition(".")[0] for each in names)
-            case ast.Assign() | ast.AnnAssign():
-                yield from (each.id for each in ast.walk(statement) if isinstance(each, ast.Name))
-            case ast.If(body=body, orelse=orelse) | ast.Try(body=body, orelse=orelse):
-                left += [*body, *orelse]
-                left += [each for handler in getattr(statement, "handlers", ()) for each in handler.body]
-            case _ if type(statement).__name__ == "TypeAlias":
-                yield from (each.id for each in ast.walk(statement) if isinstance(each, ast.Name))
+            case ast.If() | ast.Try() | ast.With() | ast.ExceptHandler():
+                for field in ("body", "handlers", "orelse", "finalbody"):
+                    yield from bound_names(getattr(statement, field, ()))
             case _:
-                pass
+                names = (each for each in ast.walk(statement) if isinstance(each, ast.Name))
+                yield from (each.id for each in names if isinstance(each.ctx, ast.Store))
 
 
 def _read(path: Path) -> bytes | None:

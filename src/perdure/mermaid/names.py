@@ -13,8 +13,10 @@ IMPORTED: Final = (
     "ABC", "Arrow", "Awaitable", "ClassVar", "Final", "Graph", "Literal", "Node", "Region", "StateDiagram", "TypeAlias",
     "abstractmethod", "dataclass", "final", "GRAPH",
 )  # fmt: skip
-ATTRIBUTES: Final = ("ctx", "blocking", "graph")
+ATTRIBUTES: Final = ("ctx", "blocking", "graph", "payloads", "outcomes")
 """Members of the base class of every diagram."""
+USED: Final = ("abstractmethod", "final", "property")
+"""What decorates the methods of a generated class: one of that name would decorate those after it."""
 
 
 class Given(NamedTuple):
@@ -75,6 +77,8 @@ def generated(graph: Graph) -> Iterator[Given]:
         yield Given("", f"the imported {name}", "module", name)
     for name in ATTRIBUTES:
         yield Given("", f"the attribute {name}", "class", name)
+    for name in USED:
+        yield Given("", f"the word {name} of Python's", "class", name)
     yield Given("", title, "module", base_name(graph))
     yield Given("", title, "module", title_name(graph.title) + "State")
     for step in lower(graph).steps.values():

@@ -179,18 +179,12 @@ class _Paths(_Rules):
         self._cycles(cycles)
 
     def _choices(self) -> None:
-        """Choices that lead to one at the end of their composite state; arrows between two are found where they stand."""
-        scopes = [self.drafting.root, *(region for draft in self.drafting.drafts.values() for region in draft.regions)]
-        ending = {arrow.source for scope in scopes for arrow, _ in scope.arrows if arrow.target is None}
-        for step in self._machine.steps.values():
-            if step.kind == "choice" and step.name in ending:
-                for target in dict.fromkeys(step.targets):
-                    after = self._machine.steps.get(target)
-                    if after is not None and after.kind == "choice":
-                        message = (
-                            f"the choice {step.name} leads, at the end of its composite state, to the choice {target}"
-                        )
-                        self._at(step.name, f"{message}; put a state between")
+        """Choices that lead to another one out of a composite state, which no arrow by itself shows."""
+        steps, drafts = self._machine.steps, self.drafting.drafts
+        for source, target in between(self._machine):
+            both = steps[source].kind == steps[target].kind == "choice"
+            if both and drafts[source].scope is not drafts[target].scope:
+                self._at(source, f"the choice {source} leads to the choice {target}; put a state between")
 
     def _cycles(self, allowed: bool) -> None:
         steps = self._machine.steps

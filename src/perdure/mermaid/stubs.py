@@ -1,17 +1,16 @@
 """Methods that are missing in a user's class, put after its last one. Everything else stays as it is, byte for byte.
 
-LibCST says where things stand; the text itself is cut and joined here, so that no printer has a say in it.
+Python's own parser says in which lines things stand; the lines are cut and joined here, so that no printer has a say in them.
 """
 
 from __future__ import annotations
 
 import ast
+import re
+from codecs import BOM_UTF8
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Final, NamedTuple, cast
-
-import libcst
-from libcst.metadata import MetadataWrapper, PositionProvider
+from typing import Final, NamedTuple
 
 from perdure.mermaid.code import returned_by
 from perdure.mermaid.files import Output, Plan, bound_names
@@ -21,6 +20,8 @@ from perdure.model.diagram import snake, title_name
 from perdure.model.machine import Machine, lower
 
 BODY: Final = "raise NotImplementedError"
+LINE: Final = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+")
+"""A line as Python counts them: form feeds and such separate none."""
 
 
 class Missing(NamedTuple):
@@ -39,84 +40,74 @@ def stubbed(plan: Plan, path: Path, old: bytes | None) -> Output:
     if old is None or not old.strip():
         text = "\n".join([*_imports(plan, machine, wanted, set(), _beside(plan, path)), *_whole(plan, wanted)]) + "\n"
         return Output(path, text.encode(), old)
+    mark = BOM_UTF8 if old.startswith(BOM_UTF8) else b""
     try:
-        text = old.decode("utf-8")
-        module = MetadataWrapper(libcst.parse_module(text), unsafe_skip_copy=True)
-    except (UnicodeDecodeError, libcst.ParserSyntaxError, RecursionError) as error:
-        line = getattr(error, "raw_line", 1)
-        raise DiagramError(
-            str(path), [Problem(line, 1, f"it cannot be read as Python: {str(error).splitlines()[0]}")]
-        ) from error
-    return Output(path, _Splice(plan, machine, path, text, module).result(wanted).encode(), old)
+        text = old.removeprefix(mark).decode("utf-8")
+        module = ast.parse(text)
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        line = getattr(error, "lineno", None) or 1
+        raise _wrong(path, f"it cannot be read as Python: {str(error).splitlines()[0]}", line) from error
+    return Output(path, mark + _Splice(plan, machine, path, text, module).result(wanted).encode(), old)
 
 
 class _Splice:
-    def __init__(self, plan: Plan, machine: Machine, path: Path, text: str, module: MetadataWrapper) -> None:
+    def __init__(self, plan: Plan, machine: Machine, path: Path, text: str, module: ast.Module) -> None:
         self._plan, self._machine, self._path, self._text, self._module = plan, machine, path, text, module
-        self._places = module.resolve(PositionProvider)
+        self._lines = LINE.findall(text)
         self._newline = "\r\n" if "\r\n" in text else "\n"
 
     def result(self, wanted: Sequence[Missing]) -> str:
-        found, lines = self._class(), self._text.splitlines(keepends=True)
+        found = self._class()
         if found is None:
-            missing, methods, after = list(wanted), _whole(self._plan, wanted), len(lines)
+            missing, methods, after = list(wanted), _whole(self._plan, wanted), len(self._lines)
         else:
-            block, after = self._block(found), self._end(found)
-            missing = [each for each in wanted if each.name not in self._defined(block)]
-            methods = list(_methods(missing, block.indent or self._module.module.default_indent))
+            indent, after = self._indent(found), _last(found.body[-1])
+            defined = set(bound_names(found.body))
+            missing = [each for each in wanted if each.name not in defined]
+            methods = list(_methods(missing, indent))
         if not missing:
             return self._text
+        bound = set(bound_names(self._module.body))
+        imports = [line for line in _imports(self._plan, self._machine, missing, bound, self._home()) if line]
+        at, lines = self._after_imports(), self._lines
         if lines and not lines[-1].endswith(("\n", "\r")):
             lines[-1] += self._newline
-        lines[after:after] = [line + self._newline for line in methods]
-        bound = set(bound_names(ast.parse(self._text)))
-        imports = [line for line in _imports(self._plan, self._machine, missing, bound, self._home(found)) if line]
-        at = self._after_imports()
-        lines[at:at] = [line + self._newline for line in imports]
+        for place, added in sorted([(after, methods), (at, imports)], key=lambda each: each[0], reverse=True):
+            lines[place:place] = [line + self._newline for line in added]
         return "".join(lines)
 
-    def _class(self) -> libcst.ClassDef | None:
+    def _class(self) -> ast.ClassDef | None:
         """The class that derives from the generated one."""
-        for node in self._module.module.body:
-            if isinstance(node, libcst.ClassDef) and any(self._is_base(base.value) for base in node.bases):
+        for node in self._module.body:
+            if isinstance(node, ast.ClassDef) and any(self._is_base(base) for base in node.bases):
                 return node
         return None
 
-    def _is_base(self, base: libcst.BaseExpression) -> bool:
-        name = base.attr if isinstance(base, libcst.Attribute) else base
-        return isinstance(name, libcst.Name) and name.value == base_name(self._plan.graph)
+    def _is_base(self, base: ast.expr) -> bool:
+        name = base.attr if isinstance(base, ast.Attribute) else getattr(base, "id", "")
+        return name == base_name(self._plan.graph)
 
-    def _block(self, found: libcst.ClassDef) -> libcst.IndentedBlock:
-        if isinstance(found.body, libcst.IndentedBlock):
-            return found.body
-        line = self._places[found].start.line
-        message = f"put the body of class {found.name.value} on lines of its own, so that methods can be added"
-        raise DiagramError(str(self._path), [Problem(line, 1, message)])
-
-    def _defined(self, block: libcst.IndentedBlock) -> set[str]:
-        code = libcst.Module([]).code_for_node(block)
-        tree = ast.parse("class C:\n" + code.strip("\n") if code.strip() else "class C: pass")
-        names = {each.name for each in ast.walk(tree) if isinstance(each, ast.FunctionDef | ast.AsyncFunctionDef)}
-        return names | {
-            each.id for each in ast.walk(tree) if isinstance(each, ast.Name) and isinstance(each.ctx, ast.Store)
-        }
-
-    def _end(self, found: libcst.ClassDef) -> int:
-        return self._places[cast("libcst.IndentedBlock", found.body).body[-1]].end.line
+    def _indent(self, found: ast.ClassDef) -> str:
+        """What stands before each statement of the class."""
+        first = found.body[0]
+        before = self._lines[first.lineno - 1].encode()[: first.col_offset].decode()
+        if before.strip():
+            message = f"put the body of class {found.name} on lines of its own, so that methods can be added"
+            raise _wrong(self._path, message, found.lineno)
+        return before
 
     def _after_imports(self) -> int:
         """The number of lines up to the last import, or up to what must stand first."""
         after = 0
-        for index, node in enumerate(self._module.module.body):
-            statements = node.body if isinstance(node, libcst.SimpleStatementLine) else ()
-            docstring = index == 0 and bool(statements) and isinstance(statements[0], libcst.Expr)
-            if docstring or any(isinstance(each, libcst.Import | libcst.ImportFrom) for each in statements):
-                after = self._places[node].end.line
+        for index, node in enumerate(self._module.body):
+            docstring = index == 0 and isinstance(node, ast.Expr)
+            if docstring or isinstance(node, ast.Import | ast.ImportFrom):
+                after = _last(node)
         return after
 
-    def _home(self, found: libcst.ClassDef | None) -> tuple[str, str]:
+    def _home(self) -> tuple[str, str]:
         """The modules of the generated classes and of the payloads, as this file writes them."""
-        for node in ast.walk(ast.parse(self._text)):
+        for node in ast.walk(self._module):
             if isinstance(node, ast.ImportFrom) and any(
                 each.name == base_name(self._plan.graph) for each in node.names
             ):
@@ -125,11 +116,20 @@ class _Splice:
         return _beside(self._plan, self._path)
 
 
+def _last(node: ast.stmt) -> int:
+    """The number of the last line of a statement."""
+    return node.end_lineno or node.lineno
+
+
+def _wrong(path: Path, message: str, line: int = 1) -> DiagramError:
+    return DiagramError(str(path), [Problem(line, 1, message)])
+
+
 def _beside(plan: Plan, path: Path) -> tuple[str, str]:
     """The modules as a file in the diagram's own folder imports them. Raises `DiagramError` for a file elsewhere."""
     if path.resolve().parent != plan.source.path.resolve().parent:
         message = f"it does not import {base_name(plan.graph)}; import it there, or put the file beside the diagram"
-        raise DiagramError(str(path), [Problem(1, 1, message)])
+        raise _wrong(path, message)
     return plan.module, plan.payloads
 
 

@@ -215,8 +215,8 @@ class Claim(msgspec.Struct, frozen=True):
 
 class ClaimRequest(msgspec.Struct, frozen=True):
     """What a worker asks for. `suspects`: may the answer hold one execution that crashed twice or more (R11)?
-    With `ids` only these are claimed, if they wait or are pending, whether due or not (a body that goes on by itself).
-    """
+    With `ids` only these are claimed, if they wait or are pending: whether due or not (a body that goes on by itself), or
+    `only_due`."""
 
     worker_id: str
     queues: tuple[str, ...]
@@ -224,6 +224,7 @@ class ClaimRequest(msgspec.Struct, frozen=True):
     limit: int
     suspects: bool = True
     ids: tuple[str, ...] = ()
+    only_due: bool = False
 
 
 class Claimed(msgspec.Struct, frozen=True):

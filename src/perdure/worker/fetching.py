@@ -21,7 +21,7 @@ from perdure.engine.handle import Handle
 from perdure.errors import ConfigurationError
 from perdure.model.execution import Execution
 from perdure.model.query import parse
-from perdure.model.records import Claim, Claimed, ClaimRequest, NewExecution, Released, Row, Transition
+from perdure.model.records import Claim, Claimed, ClaimRequest, NewExecution, Row
 from perdure.model.status import SETTLED
 from perdure.worker.worker import Worker
 
@@ -38,7 +38,7 @@ class Fetcher(Worker):
 
     async def start(self) -> None:
         """Registers it. Raises `StorageError`."""
-        self._ended: dict[str, asyncio.Future[None]] = {}
+        self._ended: dict[str, asyncio.Future[bool]] = {}
         self.linger = 0.0
         scope.install(self._loop)
         await self._heart.start()
@@ -57,33 +57,32 @@ class Fetcher(Worker):
         return row.task_name in self._tasks and row.queue in self._queues
 
     async def take(self, execution_id: str) -> bool:
-        """Runs one state of an execution, if it can be had; returns once that is written."""
+        """Runs one state of an execution that is due, if it can be had; returns once that is written. Answers whether it ran:
+        where somebody else was quicker, it may wait now, for a retry or a signal, and is let be."""
         queues, tasks = self.settings.queues, self.settings.tasks
-        request = ClaimRequest(self.id, queues, tasks, 1, suspects=True, ids=(execution_id,))
+        request = ClaimRequest(self.id, queues, tasks, 1, ids=(execution_id,), only_due=True)
         claimed = cast("Claimed", await self.store.ask("claim", request, stubborn=True))
         if not claimed.claims:
             return False
         claim = claimed.claims[0]
-        if self._waits_to_retry(claim):
-            outcome = Released(cast("int", claim.due_at))
-            await self.store.ask("commit", Transition(claim.id, claim.token, outcome=outcome), stubborn=True)
-            return False
         ended = self._ended[claim.id] = self._loop.create_future()
         self._active.add(claim.id)
         await self._read_and_begin([claim])
-        await ended
-        return True
-
-    def _waits_to_retry(self, claim: Claim) -> bool:
-        """Whether somebody else ran it in between, and it failed: then its pause is not cut short."""
-        return claim.attempt > 0 and claim.due_at is not None and claim.due_at > self.clock.now()
+        return await ended
 
     def gone(self, driver: Driver) -> None:
         """The driver holds nothing any more."""
         super().gone(driver)
-        ended = self._ended.pop(driver.claim.id, None)
+        self._end(driver.claim.id, ran=True)
+
+    def _leave_to_others(self, claim: Claim) -> None:
+        super()._leave_to_others(claim)
+        self._end(claim.id, ran=False)
+
+    def _end(self, execution_id: str, *, ran: bool) -> None:
+        ended = self._ended.pop(execution_id, None)
         if ended is not None and not ended.done():
-            ended.set_result(None)
+            ended.set_result(ran)
 
 
 class Fetching(ABC):

@@ -45,7 +45,7 @@ def _in_steps(session: Session, request: ClaimRequest, now: int, outlook: Sequen
     """Leases work, given what may be expected."""
     next_due, unpromoted, ready, suspects = outlook[:OUTLOOK]
     if request.ids:
-        places = _named(session, request)
+        places = _named(session, request, now)
     else:
         if unpromoted:
             session.do("promote", now, request.queues, max(LEAST_PROMOTED, 2 * request.limit))
@@ -113,9 +113,11 @@ def drain(session: Session, worker_ids: Sequence[str]) -> list[bool]:
     return [bool(session.run("drain", id)) for id in worker_ids]
 
 
-def _named(session: Session, request: ClaimRequest) -> list[int | str]:
-    """The places of the idle ones among executions that a worker asks for by name: due or not, but in order."""
+def _named(session: Session, request: ClaimRequest, now: int) -> list[int | str]:
+    """The places of the idle ones among executions that a worker asks for by name, in order."""
     rows = session.read("named", request.ids)
+    if request.only_due:
+        rows = [row for row in rows if row[1] is not None and row[1] <= now]
     rows.sort(key=lambda row: (row[0], row[1] is None, row[1] or 0, row[2]))
     return [row[3] for row in _without_suspects(rows, request)]
 

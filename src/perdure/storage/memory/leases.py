@@ -23,7 +23,7 @@ SUSPECT: Final = 2
 
 def claim(tables: Tables, request: ClaimRequest, now: int) -> Claimed:
     """Leases work to a worker."""
-    rows = _named(tables, request.ids) if request.ids else _due(tables, request, now)
+    rows = _named(tables, request, now) if request.ids else _due(tables, request, now)
     chosen = list(_without_suspects(rows, request))
     claims = tuple(_lease(tables, id, request.worker_id, now) for id in chosen)
     return Claimed(claims, short=len(claims) < request.limit, next_due=_next_due(tables, request.queues, now))
@@ -56,9 +56,11 @@ def drain(tables: Tables, worker_ids: Sequence[str]) -> list[bool]:
     return [id in tables.workers for id in worker_ids]
 
 
-def _named(tables: Tables, ids: Sequence[str]) -> Iterator[Row]:
-    """The idle ones among executions that a worker asks for by name: due or not, but in order."""
-    rows = [tables.rows[id] for id in dict.fromkeys(ids) if id in tables.rows]
+def _named(tables: Tables, request: ClaimRequest, now: int) -> Iterator[Row]:
+    """The idle ones among executions that a worker asks for by name, in order."""
+    rows = [tables.rows[id] for id in dict.fromkeys(request.ids) if id in tables.rows]
+    if request.only_due:
+        rows = [row for row in rows if row.due_at is not None and row.due_at <= now]
     return iter(sorted((row for row in rows if row.status in OPEN_IDLE), key=_rank))
 
 

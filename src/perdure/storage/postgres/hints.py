@@ -38,6 +38,9 @@ PROOF: Final = 2.0
 AGAIN: Final = 30.0
 """Seconds until it is tried again: the server may only have been slow."""
 
+LONGEST_NAME: Final = 57
+"""Letters of a schema's name in a channel's, which has 63 at most."""
+
 Witness = tuple[str, int]
 NOBODY: Final[Witness] = ("", 0)
 logger = logging.getLogger("perdure")
@@ -67,8 +70,8 @@ class Hints:
 
     @property
     def channel(self) -> str:
-        """The channel of the schema."""
-        return f"{self._place.schema}_hints"
+        """The channel of the schema. Names longer than the server takes are cut: who shares one hears too much, no more."""
+        return f"{self._place.schema[:LONGEST_NAME]}_hints"
 
     def works(self, patience: float = 0.0) -> bool:
         """Whether this process hears others; waits up to `patience` seconds for the proof."""
@@ -117,7 +120,7 @@ class Hints:
                 logger.debug("hints of others cannot be heard, they are looked for instead: %s", error)
             finally:
                 self._proven.clear()
-                self.witness = NOBODY
+                self._disown()
             self._closed.wait(retry)
             retry = min(2 * retry, LONGEST_RETRY)
 
@@ -137,8 +140,16 @@ class Hints:
         self._proven.set()
         self._vouch(self.witness)
         self._tell()
+        self._wake()  # what is owed since the session before must not wait for a word from others
         while not self._closed.is_set():
             self._step(connection)
+
+    def _disown(self) -> None:
+        """A session that ended while this process lives must not speak for its workers, however long the next one takes."""
+        had, self.witness = self.witness, NOBODY
+        if had != NOBODY and not self._closed.is_set():
+            with suppress(Exception):
+                self._vouch(NOBODY)
 
     def _is_heard(self, connection: Connection) -> bool:
         """Whether what another connection says arrives."""

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from perdure.clock import Clock, SystemClock
+from perdure.storage.forks import in_child
 from perdure.storage.postgres.hints import NOBODY, Witness
 
 PATIENCE: Final = 1.5
@@ -30,15 +31,22 @@ class Liveness:
         self._gone: dict[str, tuple[Witness, float]] = {}
         self.mine: set[str] = set()
         """Workers whose rows name this process's session."""
+        in_child(self._forget)
 
     def dead(self, gone: Sequence[tuple[str, Witness]], age: float) -> list[str]:
         """Those of other workers that are dead, given whose sessions are gone now, and how long our own has stood."""
         now = self._clock.monotonic()
         seen = {id: witness for id, witness in gone if witness != NOBODY and id not in self.mine}
-        self._gone = {
-            id: self._gone[id] if id in self._gone and self._gone[id][0] == witness else (witness, now)
+        before = self._gone  # another thread may be asking too
+        found = {
+            id: before[id] if id in before and before[id][0] == witness else (witness, now)
             for id, witness in seen.items()
         }
+        self._gone = found
         if age < SETTLED:
             return []
-        return sorted(id for id, (_, since) in self._gone.items() if now - since >= PATIENCE)
+        return sorted(id for id, (_, since) in found.items() if now - since >= PATIENCE)
+
+    def _forget(self) -> None:
+        """In a forked child, which has no workers yet: its parent's are others', and not to be spoken for."""
+        self._gone, self.mine = {}, set()

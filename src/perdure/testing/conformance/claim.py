@@ -181,6 +181,17 @@ class ClaimConformance(Conformance):
         assert on.row("running").worker_id == "w2"
         assert on.status("due") == ["pending"]
 
+    def test_by_name_only_what_is_due(self, on: Hand) -> None:
+        """R5: with `only_due` none of them whose time has not come."""
+        on.add("later", due_at=START + 99)
+        on.add("due")
+        on.add("listens")
+        on.run("listens", listening("go"))
+        assert on.claimed(ids=("later", "listens", "due"), only_due=True) == ["due"]
+        assert (on.status("later"), on.status("listens")) == (["pending"], ["waiting"])
+        on.now = START + 99
+        assert on.claimed(ids=("later",), only_due=True) == ["later"]
+
     def test_by_name_twice_is_once(self, on: Hand) -> None:
         """R6: an id named twice is leased once."""
         on.add("a")
