@@ -13,8 +13,10 @@ IMPORTED: Final = (
     "ABC", "Arrow", "Awaitable", "ClassVar", "Final", "Graph", "Literal", "Node", "Region", "StateDiagram", "TypeAlias",
     "abstractmethod", "dataclass", "final", "GRAPH",
 )  # fmt: skip
-ATTRIBUTES: Final = ("ctx", "blocking", "graph")
+ATTRIBUTES: Final = ("ctx", "blocking", "graph", "payloads", "outcomes")
 """Members of the base class of every diagram."""
+DECORATORS: Final = ("abstractmethod", "final", "property")
+"""What the generated class writes above its methods; a method of that name would stand in its place below it."""
 
 
 class Given(NamedTuple):
@@ -75,6 +77,8 @@ def generated(graph: Graph) -> Iterator[Given]:
         yield Given("", f"the imported {name}", "module", name)
     for name in ATTRIBUTES:
         yield Given("", f"the attribute {name}", "class", name)
+    for name in DECORATORS:
+        yield Given("", f"the decorator {name}", "class", name)
     yield Given("", title, "module", base_name(graph))
     yield Given("", title, "module", title_name(graph.title) + "State")
     for step in lower(graph).steps.values():
