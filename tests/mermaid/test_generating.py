@@ -179,6 +179,24 @@ def test_blocks_of_markdown() -> None:
     assert "bad.md:9:8: unexpected 'no'" in generate("bad.md", exit_code=1).stderr
 
 
+def test_a_block_within_a_block_is_text() -> None:
+    Path("how.md").write_text(
+        f"````markdown\n```mermaid\nstateDiagram-v2\n  …\n```\n````\n\n```text\n~~~mermaid\n```\n``` in a line ```\n"
+        f"```mermaid\n{CHECKOUT}```\n",
+        "utf-8",
+    )
+    generate("how.md")
+    assert Path("how_diagram.py").exists()
+
+
+def test_all_problems_of_all_blocks_of_one_file() -> None:
+    block = "```mermaid\n---\ntitle: T\n---\nstateDiagram-v2\n[*] --> a\n```\n"
+    Path("bad.md").write_text(block + block, "utf-8")
+    said = generate("bad.md", exit_code=1).stderr
+    assert "bad.md:6:9: the state a is a dead end" in said
+    assert "bad.md:13:9: the state a is a dead end" in said
+
+
 def indented(text: str) -> str:
     return "".join(f"   {line}\n" for line in text.splitlines())
 
