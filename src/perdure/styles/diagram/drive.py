@@ -110,6 +110,8 @@ class Walk:
         step = self.states.machine.steps.get(name)
         if step is None or step.kind == "choice":
             raise Misplaced(f"it stands at {name}, which the diagram does not have any more")
+        if step.branch != self.states.machine.steps[self.start].branch:
+            raise Misplaced(f"it stands at {name}, which belongs to another branch of the diagram now")
         try:
             return self.states.codec(name).decode(text)
         except DecodeError as error:
