@@ -259,6 +259,35 @@ def test_stubs_are_added_and_nothing_else_changes() -> None:
     generate("checkout.mermaid", "--stubs", "shop.py", "--check")
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        "    def charge(self, payload):\n        ship = notify = 1\n        def ship(): ...\n",
+        "    class Inner:\n        def ship(self): ...\n        notify = 2\n    def charge(self, payload): return ship\n",
+        "    other = ship, notify\n    def charge(self, payload): ...\n",
+    ],
+)
+def test_what_stands_within_methods_and_classes_is_no_state(body: str) -> None:
+    Path("shop.py").write_text(f"from checkout_diagram import CheckoutDiagram as Base\n\nclass Mine(Base):\n{body}")
+    generate("checkout.mermaid", "--stubs", "shop.py")
+    made = Path("shop.py").read_text("utf-8")
+    (mine,) = (each for each in ast.parse(made).body if isinstance(each, ast.ClassDef))
+    assert [each.name for each in mine.body if isinstance(each, ast.AsyncFunctionDef)] == ["ship", "notify"]
+    assert made.endswith("\n    async def notify(self, payload: NotifyPayload) -> None:\n        raise NotImplementedError\n")
+
+
+def test_stubs_with_a_byte_order_mark_and_odd_ends_of_lines() -> None:
+    mine = "\ufeffx = '\u2028\x0c'\r\nfrom checkout_diagram import CheckoutDiagram\r\nclass Mine(CheckoutDiagram):\r\n    a = 1\r\n# end\r\n"
+    Path("shop.py").write_bytes(mine.encode())
+    generate("checkout.mermaid", "--stubs", "shop.py")
+    made = Path("shop.py").read_bytes().decode()
+    kept = iter(made.split("\r\n"))
+    assert all(line in kept for line in mine.split("\r\n"))
+    assert "    a = 1\r\n\r\n    async def charge(self" in made
+    assert "\n" not in made.replace("\r\n", "")
+    compile(made.encode(), "shop", "exec")
+
+
 def test_stubs_into_a_new_file() -> None:
     generate("checkout.mermaid", "--stubs", "shop.py")
     text = Path("shop.py").read_text("utf-8")

@@ -107,7 +107,7 @@ def _payloads(path: Path, graph: Graph) -> Output:
         return Output(path, "\n".join([head, "", IMPORT, *_dataclasses(names), ""]).encode(), None)
     try:
         text = old.decode("utf-8")
-        bound = set(bound_names(ast.parse(old)))
+        bound = set(bound_names(ast.parse(old).body))
     except (SyntaxError, ValueError, RecursionError) as error:
         line = getattr(error, "lineno", None) or 1
         raise _wrong(path, f"it cannot be read as Python, so nothing is appended: {error}", line) from error
@@ -132,9 +132,9 @@ def _doc(name: str) -> str:
     return f"What the state `{snake(name.removesuffix('Payload'))}` is given."
 
 
-def bound_names(tree: ast.Module) -> Iterator[str]:
-    """The names that a module gives, at its top or within an `if` or a `try` there."""
-    left: list[ast.stmt] = list(tree.body)
+def bound_names(body: Sequence[ast.stmt]) -> Iterator[str]:
+    """The names that a module or a class gives, at its top or within an `if` or a `try` there."""
+    left: list[ast.stmt] = list(body)
     while left:
         statement = left.pop()
         match statement:
@@ -143,14 +143,18 @@ def bound_names(tree: ast.Module) -> Iterator[str]:
             case ast.Import(names=names) | ast.ImportFrom(names=names):
                 yield from (each.asname or each.name.partition(".")[0] for each in names)
             case ast.Assign() | ast.AnnAssign():
-                yield from (each.id for each in ast.walk(statement) if isinstance(each, ast.Name))
+                yield from _stored(statement)
             case ast.If(body=body, orelse=orelse) | ast.Try(body=body, orelse=orelse):
                 left += [*body, *orelse]
                 left += [each for handler in getattr(statement, "handlers", ()) for each in handler.body]
             case _ if type(statement).__name__ == "TypeAlias":
-                yield from (each.id for each in ast.walk(statement) if isinstance(each, ast.Name))
+                yield from _stored(statement)
             case _:
                 pass
+
+
+def _stored(statement: ast.stmt) -> Iterator[str]:
+    return (each.id for each in ast.walk(statement) if isinstance(each, ast.Name) and isinstance(each.ctx, ast.Store))
 
 
 def _read(path: Path) -> bytes | None:

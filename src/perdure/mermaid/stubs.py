@@ -6,6 +6,8 @@ LibCST says where things stand; the text itself is cut and joined here, so that 
 from __future__ import annotations
 
 import ast
+import io
+from codecs import BOM_UTF8
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple, cast
@@ -39,37 +41,41 @@ def stubbed(plan: Plan, path: Path, old: bytes | None) -> Output:
     if old is None or not old.strip():
         text = "\n".join([*_imports(plan, machine, wanted, set(), _beside(plan, path)), *_whole(plan, wanted)]) + "\n"
         return Output(path, text.encode(), old)
+    mark = BOM_UTF8 if old.startswith(BOM_UTF8) else b""
     try:
-        text = old.decode("utf-8")
-        module = MetadataWrapper(libcst.parse_module(text), unsafe_skip_copy=True)
-    except (UnicodeDecodeError, libcst.ParserSyntaxError, RecursionError) as error:
-        line = getattr(error, "raw_line", 1)
+        text = old.removeprefix(mark).decode("utf-8")
+        module, tree = MetadataWrapper(libcst.parse_module(text), unsafe_skip_copy=True), ast.parse(text)
+    except (SyntaxError, ValueError, libcst.ParserSyntaxError, RecursionError) as error:
+        line = getattr(error, "raw_line", getattr(error, "lineno", None) or 1)
         raise DiagramError(
             str(path), [Problem(line, 1, f"it cannot be read as Python: {str(error).splitlines()[0]}")]
         ) from error
-    return Output(path, _Splice(plan, machine, path, text, module).result(wanted).encode(), old)
+    return Output(path, mark + _Splice(plan, machine, path, text, module, tree).result(wanted).encode(), old)
 
 
 class _Splice:
-    def __init__(self, plan: Plan, machine: Machine, path: Path, text: str, module: MetadataWrapper) -> None:
+    def __init__(
+        self, plan: Plan, machine: Machine, path: Path, text: str, module: MetadataWrapper, tree: ast.Module
+    ) -> None:
         self._plan, self._machine, self._path, self._text, self._module = plan, machine, path, text, module
+        self._tree, self._called = tree, set(_called(tree, base_name(plan.graph)))
         self._places = module.resolve(PositionProvider)
         self._newline = "\r\n" if "\r\n" in text else "\n"
 
     def result(self, wanted: Sequence[Missing]) -> str:
-        found, lines = self._class(), self._text.splitlines(keepends=True)
+        found, lines = self._class(), list(io.StringIO(self._text, newline=""))
         if found is None:
             missing, methods, after = list(wanted), _whole(self._plan, wanted), len(lines)
         else:
-            block, after = self._block(found), self._end(found)
-            missing = [each for each in wanted if each.name not in self._defined(block)]
+            block, after, defined = self._block(found), self._end(found), self._defined(found)
+            missing = [each for each in wanted if each.name not in defined]
             methods = list(_methods(missing, block.indent or self._module.module.default_indent))
         if not missing:
             return self._text
         if lines and not lines[-1].endswith(("\n", "\r")):
             lines[-1] += self._newline
         lines[after:after] = [line + self._newline for line in methods]
-        bound = set(bound_names(ast.parse(self._text)))
+        bound = set(bound_names(self._tree.body))
         imports = [line for line in _imports(self._plan, self._machine, missing, bound, self._home(found)) if line]
         at = self._after_imports()
         lines[at:at] = [line + self._newline for line in imports]
@@ -84,7 +90,7 @@ class _Splice:
 
     def _is_base(self, base: libcst.BaseExpression) -> bool:
         name = base.attr if isinstance(base, libcst.Attribute) else base
-        return isinstance(name, libcst.Name) and name.value == base_name(self._plan.graph)
+        return isinstance(name, libcst.Name) and name.value in self._called
 
     def _block(self, found: libcst.ClassDef) -> libcst.IndentedBlock:
         if isinstance(found.body, libcst.IndentedBlock):
@@ -93,13 +99,11 @@ class _Splice:
         message = f"put the body of class {found.name.value} on lines of its own, so that methods can be added"
         raise DiagramError(str(self._path), [Problem(line, 1, message)])
 
-    def _defined(self, block: libcst.IndentedBlock) -> set[str]:
-        code = libcst.Module([]).code_for_node(block)
-        tree = ast.parse("class C:\n" + code.strip("\n") if code.strip() else "class C: pass")
-        names = {each.name for each in ast.walk(tree) if isinstance(each, ast.FunctionDef | ast.AsyncFunctionDef)}
-        return names | {
-            each.id for each in ast.walk(tree) if isinstance(each, ast.Name) and isinstance(each.ctx, ast.Store)
-        }
+    def _defined(self, found: libcst.ClassDef) -> set[str]:
+        """What the class itself defines; what stands within its methods and classes does not count."""
+        line = self._places[found.name].start.line
+        (here,) = (each for each in self._tree.body if each.lineno <= line <= (each.end_lineno or 0))
+        return set(bound_names(cast("ast.ClassDef", here).body))
 
     def _end(self, found: libcst.ClassDef) -> int:
         return self._places[cast("libcst.IndentedBlock", found.body).body[-1]].end.line
@@ -116,13 +120,21 @@ class _Splice:
 
     def _home(self, found: libcst.ClassDef | None) -> tuple[str, str]:
         """The modules of the generated classes and of the payloads, as this file writes them."""
-        for node in ast.walk(ast.parse(self._text)):
+        for node in ast.walk(self._tree):
             if isinstance(node, ast.ImportFrom) and any(
                 each.name == base_name(self._plan.graph) for each in node.names
             ):
                 module = "." * node.level + (node.module or "")
                 return module, module.removesuffix("_diagram") + "_payloads"
         return _beside(self._plan, self._path)
+
+
+def _called(tree: ast.Module, name: str) -> Iterator[str]:
+    """A class by its name, and by those that an import gives it."""
+    yield name
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom):
+            yield from (each.asname for each in node.names if each.name == name and each.asname is not None)
 
 
 def _beside(plan: Plan, path: Path) -> tuple[str, str]:
