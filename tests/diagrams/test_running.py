@@ -351,6 +351,19 @@ def test_what_is_no_diagram(app: Perdure, make: Any, said: str) -> None:
         app.diagram(make)
 
 
+def test_a_method_that_cannot_be_given_its_payload(app: Perdure) -> None:
+    class Empty(Checkout):
+        async def ship(self) -> None: ...  # type: ignore[override]
+
+    class Greedy(Checkout):
+        def notify(self, payload: NotifyPayload, text: str) -> None: ...  # type: ignore[override]
+
+    for wrong, said in ((Empty, "Empty.ship must take self and its payload: too many"), (Greedy, "Greedy.notify .*'text'")):
+        with pytest.raises(ConfigurationError, match=said):
+            app.diagram(wrong)
+    assert app.tasks == {}
+
+
 def test_a_constructor_with_arguments_needs_a_factory(app: Perdure, seen: Seen) -> None:
     class Gated(Checkout):
         def __init__(self, gateway: str) -> None:
