@@ -60,21 +60,25 @@ def _within(where: Where, target: str, id: str) -> Part:
     if part.graph is None:
         raise Problem(2, f"task {task.name} is no state diagram", "--execution draws into one", f"perdure diagram {id}")
     own = where.at_url(task.owner) if isinstance(task.owner, Perdure) and where.named is None else None
-    traces = where.read(lambda app: _traces(app, id), own)
+    names = (task.name, *task.settings.aliases)
+    traces = where.read(lambda app: _traces(app, id, names), own)
     name = traces[0].execution.task_name
-    if name not in (task.name, *task.settings.aliases):
+    if name not in names:
         raise Problem(2, f"execution {id} is of task {name}, not of {task.name}", "", f"perdure diagram {id}")
     return replace(part, marks=marks_of(part.graph, traces))
 
 
-async def _traces(app: Perdure, id: str) -> list[Trace]:
-    """An execution of a diagram, and its branches at any depth. Another child has another task."""
+async def _traces(app: Perdure, id: str, names: Sequence[str], current: bool = True) -> list[Trace]:
+    """An execution of a diagram, and its branches at any depth, which are named after it (`names`). A branch that was begun
+    anew since, by a retry or in a cycle, is not current."""
     handle = app.handle(id)
     execution = await handle.execution()
-    found = [Trace(execution, await handle.activities())]
-    for child in await handle.children() if execution.children_total else ():
-        if child.task_name.startswith(f"{execution.task_name.partition('.')[0]}."):
-            found += await _traces(app, child.id)
+    found = [Trace(execution, await handle.activities(), current)]
+    children = await handle.children() if execution.children_total else []
+    branches = [child for child in children if child.task_name.startswith(tuple(f"{name}." for name in names))]
+    last = {child.task_name: child.id for child in branches}
+    for child in branches:
+        found += await _traces(app, child.id, names, current and last[child.task_name] == child.id)
     return found
 
 
@@ -104,8 +108,9 @@ async def _execution(app: Perdure, id: str, width: int) -> Part:
         return replace(part_of(execution), parts=_items(await app.client.items(execution.id)), order="sequence")
     task = app.tasks.get(execution.task_name)
     graph = None if task is None else task.outline().graph
-    if graph is not None:
-        return Part(execution.task_name, graph=graph, marks=marks_of(graph, await _traces(app, execution.id)))
+    if task is not None and graph is not None:
+        names = (task.name, *task.settings.aliases)
+        return Part(execution.task_name, graph=graph, marks=marks_of(graph, await _traces(app, execution.id, names)))
     return _part(await read_tree(app, execution, width, DEEP))
 
 
