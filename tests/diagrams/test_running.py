@@ -358,7 +358,10 @@ def test_a_method_that_cannot_be_given_its_payload(app: Perdure) -> None:
     class Greedy(Checkout):
         def notify(self, payload: NotifyPayload, text: str) -> None: ...  # type: ignore[override]
 
-    for wrong, said in ((Empty, "Empty.ship must take self and its payload: too many"), (Greedy, "Greedy.notify .*'text'")):
+    for wrong, said in (
+        (Empty, "Empty.ship must take self and its payload: too many"),
+        (Greedy, "Greedy.notify .*'text'"),
+    ):
         with pytest.raises(ConfigurationError, match=said):
             app.diagram(wrong)
     assert app.tasks == {}

@@ -136,6 +136,14 @@ def test_check_writes_nothing_and_tells_what_is_stale() -> None:
     generate("--check", ".")
 
 
+def test_ends_of_lines_are_no_change() -> None:
+    generate("checkout.mermaid")
+    for path in Path().glob("checkout*"):
+        path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
+    generate("--check", "checkout.mermaid")
+    assert "checkout_diagram.py: as it was" in generate("checkout.mermaid").stdout
+
+
 def test_what_was_edited_by_hand_is_refused() -> None:
     generate("checkout.mermaid")
     made = Path("checkout_diagram.py").read_bytes()
@@ -273,7 +281,9 @@ def test_what_stands_within_methods_and_classes_is_no_state(body: str) -> None:
     made = Path("shop.py").read_text("utf-8")
     (mine,) = (each for each in ast.parse(made).body if isinstance(each, ast.ClassDef))
     assert [each.name for each in mine.body if isinstance(each, ast.AsyncFunctionDef)] == ["ship", "notify"]
-    assert made.endswith("\n    async def notify(self, payload: NotifyPayload) -> None:\n        raise NotImplementedError\n")
+    assert made.endswith(
+        "\n    async def notify(self, payload: NotifyPayload) -> None:\n        raise NotImplementedError\n"
+    )
 
 
 def test_stubs_with_a_byte_order_mark_and_odd_ends_of_lines() -> None:

@@ -94,6 +94,8 @@ def _plan(source: Source, alone: bool) -> Plan:
 
 def _base(path: Path, text: str) -> Output:
     old, new = _read(path), text.encode()
+    if old is not None and old.replace(b"\r\n", b"\n") == new:
+        return Output(path, old, old)  # as some version controls check out
     edited = old is not None and old != new and not is_untouched(old.decode("utf-8", "replace").replace("\r\n", "\n"))
     return Output(path, new, old, edited)
 
