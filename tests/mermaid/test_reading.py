@@ -109,7 +109,7 @@ def test_three_attributes_dashes_in_comments_and_crlf() -> None:
         ("---\ntitle: [a\n---\nstateDiagram-v2\n[*] --> a\na --> [*]", ["2:10: the front matter is no YAML"]),
         ("---\ntitle: x\ncycles: perhaps\n---\nstateDiagram-v2\n[*] --> a\na --> [*]", ["3:9: cycles is 'perhaps'"]),
         ("---\ntitel: x\n---\nstateDiagram-v2\n[*] --> a\na --> [*]", ["1:1: the front", "2:1: 'titel' is not known"]),
-        ("---\ntitle: 42\n---\nstateDiagram-v2\n[*] --> a\na --> [*]", ["1:1: the title '42' becomes '42', which is no"]),
+        ("---\ntitle: 42\n---\nstateDiagram-v2\n[*] --> a\na --> [*]", ["2:8: the title '42' becomes '42', which is no"]),
         ("---\ntitle: x\n---\nflowchart TD\na --> b", ["4:1: the diagram must begin with stateDiagram-v2"]),
         ("\x00\x01\x02", ["1:1: this is no text"]),
     ],
