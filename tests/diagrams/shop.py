@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from perdure import Perdure
+from perdure import Perdure, Registry
 from tests.diagrams.flows.checkout_diagram import CheckoutDiagram, PaidOutcome
 from tests.diagrams.flows.checkout_payloads import ChargePayload, NotifyPayload, ShipPayload
 from tests.diagrams.test_running import Trip
@@ -22,6 +22,19 @@ class Checkout(CheckoutDiagram):
 
 checkout = app.diagram(Checkout)
 trip = app.diagram(Trip)
+
+flows = Registry(prefix="shop.")
+inner = flows.diagram(Checkout, name="inner")
+
+
+class Outer(Checkout):
+    async def charge(self, payload: ChargePayload) -> PaidOutcome:
+        await inner(payload)
+        return await super().charge(payload)
+
+
+outer = flows.diagram(Outer, name="outer")
+app.include(flows)
 
 
 @app.task(name="shop.parcel")

@@ -101,6 +101,21 @@ def first_payload(order: Any) -> Any:
 
 EDITED = FIRST.replace("    pack --> ship", "    pack --> ship\n    ship --> ship: attempts=3")
 
+FORKED = """---
+title: Order
+---
+stateDiagram-v2
+    state split <<fork>>
+    state both <<join>>
+    [*] --> pack
+    pack --> split
+    split --> ship
+    split --> send
+    ship --> both
+    send --> both
+    both --> [*]
+"""
+
 
 async def test_it_goes_on_in_the_state_that_still_exists(version: Any, caplog: pytest.LogCaptureFixture) -> None:
     app, order, _ = version(FIRST)
@@ -141,6 +156,7 @@ async def test_its_first_state_may_have_gone_when_it_has_left_it(version: Any) -
             "it stands at ship, which the diagram does not have",
         ),
         (FIRST, PAYLOADS.replace("parcel", "parcels"), "the payload with which it stands at ship does not decode"),
+        (FORKED, PAYLOADS, "it stands at ship, which belongs to another branch of the diagram now"),
     ],
 )
 async def test_what_does_not_fit_is_drift(version: Any, text: str, payloads: str, said: str) -> None:

@@ -15,7 +15,8 @@ from perdure.cli.main import program
 from perdure.mermaid import parse
 from tests.diagrams.flows.checkout_payloads import ChargePayload
 from tests.diagrams.flows.trip_payloads import PlanPayload
-from tests.diagrams.shop import app, checkout, parcels, trip
+from tests.diagrams.shop import app, checkout, outer, parcels, trip
+from tests.diagrams.test_running import Trip
 
 HERE = "tests.diagrams.shop"
 
@@ -92,6 +93,33 @@ def test_branches_are_drawn_too() -> None:
         "seat": "pending",
         "search": "pending",
     }
+
+
+def test_a_branch_that_was_begun_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def drained(id: str | None) -> str:
+        async with app.connect():
+            handle = await trip.enqueue(PlanPayload("Rome")) if id is None else app.handle(id)
+            if id is not None:
+                await handle.retry()
+            while await app.run_one():
+                pass
+            return handle.id
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Trip, "room", 5)  # which is no text
+        id = asyncio.run(drained(None))
+    failed = marks(perdure("diagram", f"{HERE}:trip", "--execution", id).stdout)
+    assert (failed["search"], failed["split"]) == ("failed", "failed")
+    asyncio.run(drained(id))
+    drawn = marks(perdure("diagram", f"{HERE}:trip", "--execution", id).stdout)
+    assert set(drawn.values()) == {"passed"}
+    assert {"plan", "split", "fly", "search", "fits", "reserve", "both", "travel"} <= set(drawn)
+
+
+def test_another_diagram_that_a_state_runs_is_not_drawn_in() -> None:
+    id = work("", "", "", call=outer.call(ChargePayload("visa", 5)))
+    text = perdure("--app", f"{HERE}:app", "diagram", "shop.outer", "--execution", id).stdout
+    assert marks(text) == {"charge": "waiting"}
 
 
 def test_what_is_no_diagram() -> None:

@@ -17,6 +17,7 @@ from perdure import (
     NotInExecutionError,
     Perdure,
     Registry,
+    Sizes,
 )
 from perdure.testing import TestApp, crash_everywhere
 from tests.diagrams.flows.checkout_diagram import CheckoutDiagram, PaidOutcome
@@ -350,6 +351,22 @@ def test_what_is_no_diagram(app: Perdure, make: Any, said: str) -> None:
         app.diagram(make)
 
 
+def test_a_method_that_cannot_be_given_its_payload(app: Perdure) -> None:
+    class Empty(Checkout):
+        async def ship(self) -> None: ...  # type: ignore[override]
+
+    class Greedy(Checkout):
+        def notify(self, payload: NotifyPayload, text: str) -> None: ...  # type: ignore[override]
+
+    for wrong, said in (
+        (Empty, "Empty.ship must take self and its payload: too many"),
+        (Greedy, "Greedy.notify .*'text'"),
+    ):
+        with pytest.raises(ConfigurationError, match=said):
+            app.diagram(wrong)
+    assert app.tasks == {}
+
+
 def test_a_constructor_with_arguments_needs_a_factory(app: Perdure, seen: Seen) -> None:
     class Gated(Checkout):
         def __init__(self, gateway: str) -> None:
@@ -387,6 +404,28 @@ async def test_what_the_diagram_does_not_allow(app: Perdure) -> None:
             Wrong.answer = answer
             with pytest.raises(ExecutionFailedError, match=said):
                 await checkout.run(ChargePayload("visa", 5))
+
+
+async def test_a_payload_that_is_too_large() -> None:
+    class Wordy(Checkout):
+        words = 5000
+
+        async def charge(self, payload: ChargePayload) -> PaidOutcome:
+            return self.paid.accepted(ShipPayload("x" * self.words))
+
+    app = Perdure("memory://", sizes=Sizes(result=1000))
+    checkout = app.diagram(Wordy)
+    async with TestApp(app):
+        handle = await checkout.enqueue(ChargePayload("visa", 5))
+        with pytest.raises(
+            ExecutionFailedError, match=r"state charge of task Checkout returned has over 1000 bytes; see S"
+        ):
+            await handle.result()
+        assert await states(handle) == []
+        Wordy.words = 500
+        await handle.retry()
+        await handle.result()
+        assert await states(handle) == ["charge", "ship"]
 
 
 async def test_contexts_of_both_kinds_of_states(app: Perdure, seen: Seen) -> None:

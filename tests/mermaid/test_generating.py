@@ -156,11 +156,12 @@ def test_check_writes_nothing_and_tells_what_is_stale() -> None:
     generate("--check", ".")
 
 
-def test_line_ends_of_a_checkout_are_no_change() -> None:
+def test_ends_of_lines_are_no_change() -> None:
     generate("checkout.mermaid")
-    for each in Path().glob("*.py"):
-        each.write_bytes(each.read_bytes().replace(b"\n", b"\r\n"))
+    for path in Path().glob("checkout*"):
+        path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
     generate("--check", "checkout.mermaid")
+    assert "checkout_diagram.py: as it was" in generate("checkout.mermaid").stdout
 
 
 def test_what_was_edited_by_hand_is_refused() -> None:
@@ -204,6 +205,24 @@ def test_blocks_of_markdown() -> None:
     assert Path("countdown_diagram.py").exists()
     Path("bad.md").write_text(f"\n\n```mermaid\n{CHECKOUT.replace('[*] --> charge', 'oh no')}```\n", "utf-8")
     assert "bad.md:9:8: unexpected 'no'" in generate("bad.md", exit_code=1).stderr
+
+
+def test_a_block_within_a_block_is_text() -> None:
+    Path("how.md").write_text(
+        f"````markdown\n```mermaid\nstateDiagram-v2\n  …\n```\n````\n\n```text\n~~~mermaid\n```\n``` in a line ```\n"
+        f"```mermaid\n{CHECKOUT}```\n",
+        "utf-8",
+    )
+    generate("how.md")
+    assert Path("how_diagram.py").exists()
+
+
+def test_all_problems_of_all_blocks_of_one_file() -> None:
+    block = "```mermaid\n---\ntitle: T\n---\nstateDiagram-v2\n[*] --> a\n```\n"
+    Path("bad.md").write_text(block + block, "utf-8")
+    said = generate("bad.md", exit_code=1).stderr
+    assert "bad.md:6:9: the state a is a dead end" in said
+    assert "bad.md:13:9: the state a is a dead end" in said
 
 
 def indented(text: str) -> str:
@@ -266,6 +285,37 @@ def test_stubs_are_added_and_nothing_else_changes() -> None:
     generate("checkout.mermaid", "--stubs", "shop.py")
     assert Path("shop.py").read_text("utf-8") == now
     generate("checkout.mermaid", "--stubs", "shop.py", "--check")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "    def charge(self, payload):\n        ship = notify = 1\n        def ship(): ...\n",
+        "    class Inner:\n        def ship(self): ...\n        notify = 2\n    def charge(self, payload): return ship\n",
+        "    other = ship, notify\n    def charge(self, payload): ...\n",
+    ],
+)
+def test_what_stands_within_methods_and_classes_is_no_state(body: str) -> None:
+    Path("shop.py").write_text(f"from checkout_diagram import CheckoutDiagram as Base\n\nclass Mine(Base):\n{body}")
+    generate("checkout.mermaid", "--stubs", "shop.py")
+    made = Path("shop.py").read_text("utf-8")
+    (mine,) = (each for each in ast.parse(made).body if isinstance(each, ast.ClassDef))
+    assert [each.name for each in mine.body if isinstance(each, ast.AsyncFunctionDef)] == ["ship", "notify"]
+    assert made.endswith(
+        "\n    async def notify(self, payload: NotifyPayload) -> None:\n        raise NotImplementedError\n"
+    )
+
+
+def test_stubs_with_a_byte_order_mark_and_odd_ends_of_lines() -> None:
+    mine = "\ufeffx = '\u2028\x0c'\r\nfrom checkout_diagram import CheckoutDiagram\r\nclass Mine(CheckoutDiagram):\r\n    a = 1\r\n# end\r\n"
+    Path("shop.py").write_bytes(mine.encode())
+    generate("checkout.mermaid", "--stubs", "shop.py")
+    made = Path("shop.py").read_bytes().decode()
+    kept = iter(made.split("\r\n"))
+    assert all(line in kept for line in mine.split("\r\n"))
+    assert "    a = 1\r\n\r\n    async def charge(self" in made
+    assert "\n" not in made.replace("\r\n", "")
+    compile(made.encode(), "shop", "exec")
 
 
 def test_stubs_into_a_new_file() -> None:

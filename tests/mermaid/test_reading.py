@@ -10,7 +10,9 @@ import pytest
 from perdure import ConfigurationError
 from perdure.mermaid import Arrow, DiagramError, Note, draw_graph, parse
 from perdure.mermaid.code import code
+from perdure.mermaid.names import ATTRIBUTES
 from perdure.model.machine import lower
+from perdure.styles.diagram import StateDiagram
 from tests.mermaid.diagrams import CHECKOUT, COUNTDOWN, FULFIL
 
 FRONT = "---\ntitle: T\n---\nstateDiagram-v2\n"
@@ -107,7 +109,7 @@ def test_three_attributes_dashes_in_comments_and_crlf() -> None:
         ("---\ntitle: [a\n---\nstateDiagram-v2\n[*] --> a\na --> [*]", ["2:10: the front matter is no YAML"]),
         ("---\ntitle: x\ncycles: perhaps\n---\nstateDiagram-v2\n[*] --> a\na --> [*]", ["3:9: cycles is 'perhaps'"]),
         ("---\ntitel: x\n---\nstateDiagram-v2\n[*] --> a\na --> [*]", ["1:1: the front", "2:1: 'titel' is not known"]),
-        ("---\ntitle: 42\n---\nstateDiagram-v2\n[*] --> a\na --> [*]", ["1:1: the title '42' becomes '42', which is no"]),
+        ("---\ntitle: 42\n---\nstateDiagram-v2\n[*] --> a\na --> [*]", ["2:8: the title '42' becomes '42', which is no"]),
         ("---\ntitle: x\n---\nflowchart TD\na --> b", ["4:1: the diagram must begin with stateDiagram-v2"]),
         ("\x00\x01\x02", ["1:1: this is no text"]),
     ],
@@ -155,6 +157,11 @@ def test_front_matter_and_header(text: str, said: list[str]) -> None:
         ("state c <<choice>>\n[*] --> a\na --> c\nc --> [*]: 42", "8:1: '42' becomes '42', which is no name in Python"),
         ("[*] --> 2a\n2a --> [*]", "5:9: '2a' cannot name a state: use letters, digits and underscores"),
         ("[*] --> ctx\nctx --> [*]", "5:9: the state ctx and the attribute ctx become one Python name, ctx"),
+        ("[*] --> payloads\npayloads --> [*]", "the state payloads and the attribute payloads become one Python name"),
+        ("state outcomes <<choice>>\n[*] --> a\na --> outcomes\noutcomes --> [*]: x", "the choice outcomes and the attribute outcomes"),
+        ("[*] --> abstractMethod\nabstractMethod --> final\nfinal --> [*]", "the state final and the decorator final"),
+        ("state property <<choice>>\n[*] --> a\na --> property\nproperty --> [*]: x", "the choice property and the decorator"),
+        ("[*] --> abstractmethod\nabstractmethod --> [*]", "the state abstractmethod and the decorator abstractmethod"),
         ("[*] --> Note\nNote --> [*]", "5:9: Mermaid keeps the word 'Note' for itself; show it by an alias"),
         ("[*] --> a-b", "5:10: unexpected '-'; expected --> or ::: or a colon and a text"),
         ("[*] -> a", "5:5: unexpected '-'; expected --> or ::: or a colon and a text"),
@@ -183,6 +190,11 @@ def test_front_matter_and_header(text: str, said: list[str]) -> None:
 )  # fmt: skip
 def test_one_problem(body: str, said: str) -> None:
     assert said in "\n".join(problems(body))
+
+
+def test_every_member_of_the_base_class_is_kept() -> None:
+    members = {name for name in (*vars(StateDiagram), *StateDiagram.__annotations__) if not name.startswith("_")}
+    assert members == set(ATTRIBUTES)
 
 
 def test_cycles() -> None:

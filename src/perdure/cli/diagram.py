@@ -68,15 +68,17 @@ def _within(where: Where, target: str, id: str) -> Part:
     return replace(part, marks=marks_of(part.graph, traces))
 
 
-async def _traces(app: Perdure, id: str, names: Sequence[str]) -> list[Trace]:
-    """An execution of a diagram of these names, and its branches at any depth, whose tasks are named after it. Another child
-    has another task."""
+async def _traces(app: Perdure, id: str, names: Sequence[str], current: bool = True) -> list[Trace]:
+    """An execution of a diagram, and its branches at any depth, which are named after it (`names`). A branch that was begun
+    anew since, by a retry or in a cycle, is not current."""
     handle = app.handle(id)
     execution = await handle.execution()
-    found = [Trace(execution, await handle.activities())]
-    for child in await handle.children() if execution.children_total else ():
-        if child.task_name.startswith(tuple(f"{name}." for name in names)):
-            found += await _traces(app, child.id, names)
+    found = [Trace(execution, await handle.activities(), current)]
+    children = await handle.children() if execution.children_total else []
+    branches = [child for child in children if child.task_name.startswith(tuple(f"{name}." for name in names))]
+    last = {child.task_name: child.id for child in branches}
+    for child in branches:
+        found += await _traces(app, child.id, names, current and last[child.task_name] == child.id)
     return found
 
 
@@ -107,8 +109,8 @@ async def _execution(app: Perdure, id: str, width: int) -> Part:
     task = app.tasks.get(execution.task_name)
     graph = None if task is None else task.outline().graph
     if task is not None and graph is not None:
-        traces = await _traces(app, execution.id, (task.name, *task.settings.aliases))
-        return Part(execution.task_name, graph=graph, marks=marks_of(graph, traces))
+        names = (task.name, *task.settings.aliases)
+        return Part(execution.task_name, graph=graph, marks=marks_of(graph, await _traces(app, execution.id, names)))
     return _part(await read_tree(app, execution, width, DEEP))
 
 

@@ -55,9 +55,14 @@ def plans(paths: Sequence[Path]) -> list[Plan]:
             found = sources_of(path)
             if not found:
                 raise _wrong(path, "the file has no state diagram (a fenced block, mermaid, with stateDiagram-v2)")
-            made += [_plan(source, len(found) == 1) for source in found]
         except DiagramError as error:
             errors.append(error)
+            continue
+        for source in found:
+            try:
+                made.append(_plan(source, len(found) == 1))
+            except DiagramError as error:
+                errors.append(error)
     owners: dict[Path, Source] = {}
     for plan in made:
         other = owners.setdefault(plan.outputs[0].path, plan.source)

@@ -19,31 +19,32 @@ DECORATION: Final = frozenset({"config", "displayMode"})
 
 
 class Front(NamedTuple):
-    """What the front matter says. `lines` is how many lines it takes, both marks included."""
+    """What the front matter says. `lines` is how many lines it takes, both marks included; `place` is the title's."""
 
     title: str
     cycles: bool
     lines: int
+    place: Word
 
 
 def read_front(lines: list[str], first: int, problems: Problems) -> Front:
     """The front matter at the beginning of these lines, of which the first one has that number."""
     if not lines or not MARK.fullmatch(lines[0]):
         problems.add(first, 1, "the diagram has no title; begin with front matter: ---, title: …, ---")
-        return Front("", False, 0)
+        return Front("", False, 0, Word("", first, 1))
     end = next((at for at, line in enumerate(lines[1:], 1) if MARK.fullmatch(line)), None)
     if end is None:
         problems.add(first, 1, "the front matter does not end; close it with a line of three dashes")
-        return Front("", False, len(lines))
+        return Front("", False, len(lines), Word("", first, 1))
     values = _values("\n".join(lines[1:end]), first + 1, problems)
     if values is None:
-        return Front("", False, end + 1)
+        return Front("", False, end + 1, Word("", first, 1))
     title, cycles = values.get("title", Word("", first, 1)), values.get("cycles", Word("false", first, 1))
     if not title.text.strip():
         problems.add(title.line, title.column, "the front matter has no title; write title: …")
     if cycles.text not in ("true", "false"):
         problems.add(cycles.line, cycles.column, f"cycles is {cycles.text!r}; it must be true or false")
-    return Front(" ".join(title.text.split()), cycles.text == "true", end + 1)
+    return Front(" ".join(title.text.split()), cycles.text == "true", end + 1, title)
 
 
 def _values(text: str, first: int, problems: Problems) -> dict[str, Word] | None:

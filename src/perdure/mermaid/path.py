@@ -14,10 +14,11 @@ Marks = tuple[tuple[str, str], ...]
 
 
 class Trace(NamedTuple):
-    """An execution of a diagram, or of a branch of one, with its journal."""
+    """An execution of a diagram, or of a branch of one, with its journal. One that is not `current` only passed through."""
 
     execution: Execution[Any]
     entries: Sequence[JournalEntry]
+    current: bool = True
 
 
 def marks_of(graph: Graph, traces: Iterable[Trace]) -> Marks:
@@ -25,7 +26,7 @@ def marks_of(graph: Graph, traces: Iterable[Trace]) -> Marks:
     machine = lower(graph)
     marks: dict[str, str] = {}
     here: dict[str, str] = {}
-    for execution, entries in traces:
+    for execution, entries, current in traces:
         passed = [entry for entry in entries if entry.kind == "state"]
         for entry in passed:
             marks[entry.name] = PASSED
@@ -33,7 +34,7 @@ def marks_of(graph: Graph, traces: Iterable[Trace]) -> Marks:
             target = step.targets[0] if step is not None and step.targets else END
             if target in machine.steps and machine.steps[target].kind == "choice":
                 marks[target] = PASSED
-        if execution.status != "completed":
+        if current and execution.status != "completed":
             here[_reached(passed, execution, machine)] = execution.status
     return tuple({**marks, **here}.items())
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from perdure.mermaid.drafts import Drafting
 from perdure.mermaid.front import read_front
-from perdure.mermaid.problems import DiagramError, Problems, Word
+from perdure.mermaid.problems import DiagramError, Problems
 from perdure.mermaid.rules import check
 from perdure.mermaid.statements import read_statements
 from perdure.model.diagram import Graph, title_name
@@ -29,10 +29,12 @@ def parse(text: str, source: str = "diagram", first: int = 1) -> Graph:
     graph = Graph(front.title, drafting.root.region(), front.cycles)
     if front.title and not title_name(front.title).isidentifier():
         problems.add(
-            first, 1, f"the title {front.title!r} becomes {title_name(front.title)!r}, which is no name in Python"
+            front.place.line,
+            front.place.column,
+            f"the title {front.title!r} becomes {title_name(front.title)!r}, which is no name in Python",
         )
     if drafting.drafts or drafting.root.arrows or not problems.found:
-        check(drafting, graph, Word("", first, 1))
+        check(drafting, graph, front.place)
     if problems.found:
         raise DiagramError(source, problems.found)
     return graph

@@ -1,6 +1,6 @@
 """The diagrams that a file contains: a `.mermaid` or `.mmd` file is one, a Markdown file has them in fenced blocks.
 
-Of Markdown only blocks that are state diagrams count; others are somebody else's drawings.
+Of Markdown only blocks that are state diagrams count; others are somebody else's drawings, and a block within a block is text.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from perdure.model.diagram import snake
 MARKDOWN: Final = frozenset({".md", ".markdown"})
 SUFFIXES: Final = frozenset({".mermaid", ".mmd"}) | MARKDOWN
 LARGEST: Final = 16 << 20
-FENCE: Final = re.compile(r"([ \t]*)(`{3,}|~{3,})[ \t]*mermaid([ \t][^`]*)?")
+FENCE: Final = re.compile(r"([ \t]*)(`{3,}(?=[^`]*$)|~{3,})[ \t]*(\S*).*")
 HEADER: Final = re.compile(r"[ \t]*stateDiagram(-v2)?[ \t]*")
 
 
@@ -57,7 +57,7 @@ def _fenced(path: Path, lines: list[str]) -> Iterator[Source]:
         closing = re.compile(rf"[ \t]*{fence[0]}{{{len(fence)},}}[ \t]*")
         end = next((after for after in range(at, len(lines)) if closing.fullmatch(lines[after])), len(lines))
         block = [line.removeprefix(indent) for line in lines[at:end]]
-        if any(HEADER.fullmatch(line) for line in block):
+        if opening[3] == "mermaid" and any(HEADER.fullmatch(line) for line in block):
             yield Source(path, "\n".join(block), at + 1)
         at = end + 1
 

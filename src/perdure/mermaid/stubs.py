@@ -85,7 +85,7 @@ class _Splice:
 
     def _is_base(self, base: ast.expr) -> bool:
         name = base.attr if isinstance(base, ast.Attribute) else getattr(base, "id", "")
-        return name == base_name(self._plan.graph)
+        return name in _called(self._module, base_name(self._plan.graph))
 
     def _indent(self, found: ast.ClassDef) -> str:
         """What stands before each statement of the class."""
@@ -114,6 +114,12 @@ class _Splice:
                 module = "." * node.level + (node.module or "")
                 return module, module.removesuffix("_diagram") + "_payloads"
         return _beside(self._plan, self._path)
+
+
+def _called(tree: ast.Module, name: str) -> set[str]:
+    """A class by its name, and by those that an import gives it."""
+    imports = (node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom))
+    return {name} | {each.asname for node in imports for each in node.names if each.name == name and each.asname}
 
 
 def _last(node: ast.stmt) -> int:

@@ -20,10 +20,10 @@ from perdure.engine.journal import Ledger
 from perdure.engine.signature import Arguments, Signature
 from perdure.engine.styling import Encoded, children_failed
 from perdure.engine.verbs import Verbs
-from perdure.errors import Abort, JournalDriftError
+from perdure.errors import Abort, JournalDriftError, PayloadTooLargeError
 from perdure.model.diagram import snake
 from perdure.model.machine import END, Step
-from perdure.model.policy import SquareBackoff
+from perdure.model.policy import SquareBackoff, exceeds
 from perdure.model.records import Child, NewExecution, Row
 from perdure.model.status import SETTLED, UNSUCCESSFUL
 from perdure.styles.diagram.states import Onward, States
@@ -190,7 +190,13 @@ class _Way:
         returned = await chapters.run(self._verbs, chapter, run, [here.value], {}, timeout)
         if isinstance(returned, Abort):
             raise returned
-        return self._states.onward(step, returned)
+        onward = self._states.onward(step, returned)
+        if exceeds(onward.text, limit := self._verbs.host.sizes.result):
+            raise PayloadTooLargeError(
+                f"what the state {step.name} of {self._verbs.task_name} returned has over {limit} bytes; "
+                "see Sizes(result=...)"
+            )
+        return onward
 
     async def _fork(self, number: int, fork: Step, here: Onward) -> Onward:
         """Runs the branches as children, until all have come to the join."""

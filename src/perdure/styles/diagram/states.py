@@ -88,6 +88,11 @@ class States:
                 raise ConfigurationError(
                     f"{self.what}: {self.cls.__name__}.{snake(step.name)} must be a method that returns"
                 )
+            try:
+                inspect.signature(method).bind(self, object())
+            except TypeError as error:
+                name = f"{self.cls.__name__}.{snake(step.name)}"
+                raise ConfigurationError(f"{self.what}: {name} must take self and its payload: {error}") from error
 
     def task(self, step: Step, name: str, owner: Owner) -> Task[..., Any]:
         """What runs a state: its method on an instance made for it alone."""
