@@ -165,8 +165,10 @@ async def settled(app: Perdure, workers: Nursery) -> None:
     while await insist(lambda: app.count(OPEN)):
         if time.monotonic() > deadline:
             workers.explain()
+            wrong = await asyncio.to_thread(broken, app)
             found = await app.search(OPEN)
-            raise AssertionError([(one.id, one.task_name, one.status, one.worker) for one in found.items])
+            rows = app.opened.store.storage.get([one.id for one in found.items])
+            raise AssertionError(f"still open: {rows}; the checker finds {wrong}")
         await asyncio.sleep(0.2)
 
 
