@@ -180,7 +180,7 @@ def test_front_matter_and_header(text: str, said: list[str]) -> None:
         ("[*] --> a\na --> b\nb --> [*]\nstate a {\n[*] --> b\nb --> [*]\n}",
          "9:9: b belongs to the diagram itself (line 6), not to the composite state a; arrows do not cross"),
         ("[*] --> payloads\npayloads --> [*]", "5:9: the state payloads and the attribute payloads become one Python name"),
-        ("[*] --> final\nfinal --> [*]", "5:9: the state final and the word final of Python's become one Python name"),
+        ("[*] --> final\nfinal --> [*]", "5:9: the state final and the decorator final become one Python name"),
         (("state out <<choice>>\n[*] --> a\na --> out\nout --> [*]: x\nout --> b: y\nb --> [*]\n"
          "state a {\nstate inner <<choice>>\n[*] --> c\nc --> inner\ninner --> [*]: x\ninner --> d: y\nd --> [*]\n}"),
          "12:7: the choice inner leads to the choice out; put a state between"),

@@ -78,7 +78,7 @@ def generated(graph: Graph) -> Iterator[Given]:
     for name in ATTRIBUTES:
         yield Given("", f"the attribute {name}", "class", name)
     for name in USED:
-        yield Given("", f"the word {name} of Python's", "class", name)
+        yield Given("", f"the decorator {name}", "class", name)
     yield Given("", title, "module", base_name(graph))
     yield Given("", title, "module", title_name(graph.title) + "State")
     for step in lower(graph).steps.values():
