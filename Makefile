@@ -22,7 +22,9 @@ help:
 
 setup: $(STAMP)
 
-$(STAMP): requirements/dev.txt pyproject.toml tools/setup
+ORACLE := tests/mermaid/oracle/package-lock.json
+
+$(STAMP): requirements/dev.txt pyproject.toml tools/setup $(ORACLE)
 	@PYTHON="$(PYTHON)" tools/setup $(VENV) requirements/dev.txt
 	@touch $@
 
@@ -46,5 +48,5 @@ lock: $(STAMP)
 	@tools/lock
 
 clean:
-	rm -rf $(VENV) $(BENCH_VENV) build dist .pytest_cache .ruff_cache .import_linter_cache .hypothesis .coverage .coverage.* htmlcov
+	rm -rf $(VENV) $(BENCH_VENV) tests/mermaid/oracle/node_modules build dist .pytest_cache .ruff_cache .import_linter_cache .hypothesis .coverage .coverage.* htmlcov
 	find src tests tools bench -type d -name __pycache__ -prune -exec rm -rf {} +

@@ -1,4 +1,4 @@
-"""W9: what lists and trees cost, beside as many activities of plain tasks."""
+"""W9: what lists, diagrams and trees cost, beside as many activities of plain tasks."""
 
 from __future__ import annotations
 
@@ -6,10 +6,34 @@ import asyncio
 from pathlib import Path
 
 from bench.cell import stretch
+from bench.line_diagram import LineDiagram
+from bench.line_payloads import FifthPayload, FirstPayload, FourthPayload, SecondPayload, ThirdPayload
 from bench.model import Cell, Gate, Workload
-from bench.ours import TEXT, app_on, noop, steps, tree
+from bench.ours import TEXT, app_on, noop, registry, steps, tree
 
-ITEMS, CHILDREN = 5, 10
+ITEMS, STATES, CHILDREN = 5, 5, 10
+
+
+class Line(LineDiagram):
+    """Five states in a row that hand a text on."""
+
+    async def first(self, payload: FirstPayload) -> SecondPayload:
+        return SecondPayload(payload.text)
+
+    async def second(self, payload: SecondPayload) -> ThirdPayload:
+        return ThirdPayload(payload.text)
+
+    async def third(self, payload: ThirdPayload) -> FourthPayload:
+        return FourthPayload(payload.text)
+
+    async def fourth(self, payload: FourthPayload) -> FifthPayload:
+        return FifthPayload(payload.text)
+
+    async def fifth(self, payload: FifthPayload) -> None:
+        """The end."""
+
+
+line = registry.diagram(Line)
 
 
 async def lists(where: Path, count: int) -> dict[str, float]:
@@ -21,6 +45,16 @@ async def lists(where: Path, count: int) -> dict[str, float]:
             handles = await asyncio.gather(*(app.enqueue_list(f"list-{number}", items) for number in range(count)))
             await asyncio.gather(*(handle.result() for handle in handles))
     return watch.rate(count * ITEMS)
+
+
+async def diagrams(where: Path, count: int) -> dict[str, float]:
+    """Diagrams of five states each, run and awaited in one process."""
+    async with app_on(where) as app:
+        await line.run(FirstPayload(TEXT))
+        with stretch() as watch:
+            handles = await app.enqueue_many([line.call(FirstPayload(TEXT))] * count)
+            await asyncio.gather(*(handle.result() for handle in handles))
+    return watch.rate(count * STATES)
 
 
 async def trees(where: Path, count: int) -> dict[str, float]:
@@ -48,9 +82,10 @@ def workload(quick: bool) -> Workload:
     count, nodes = 50 if quick else 500, 1 + CHILDREN + 1
     return Workload(
         "W9",
-        "lists and trees, beside as many activities",
+        "lists, diagrams and trees, beside as many activities",
         (
             Cell("lists", f"items of {count} lists of {ITEMS}", "styles:lists", {"count": count}),
+            Cell("diagrams", f"states of {count} diagrams of {STATES}", "styles:diagrams", {"count": count}),
             Cell("activities.lists", f"activities of {count} executions of {ITEMS}", "styles:activities",
                  {"count": count, "each": ITEMS}),
             Cell("trees", f"executions of {count} trees of 1 + {CHILDREN} + finalizer", "styles:trees", {"count": count}),
@@ -59,6 +94,7 @@ def workload(quick: bool) -> Workload:
         ),
         (
             Gate("items / activities", lambda of: of("lists", "rate") / of("activities.lists", "rate"), 0.7),
+            Gate("states / activities", lambda of: of("diagrams", "rate") / of("activities.lists", "rate"), 0.7),
             Gate("tree's executions / activities", lambda of: of("trees", "rate") / of("activities.trees", "rate"), 0.7),
         ),
     )  # fmt: skip

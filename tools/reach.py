@@ -25,7 +25,12 @@ PAGE: Final = Path(__file__).parents[1] / "docs" / "how-to" / "grow.md"
 BEGIN, END = "<!-- reach -->\n", "<!-- /reach -->\n"
 PARAMETER: Final = re.compile(r"\$(\d+)")
 INSERTED: Final = re.compile(r"INSERT INTO perdure\.(\w+)")
-OF_TREE: Final = {("executions", "id"), ("executions", "parent_id"), ("journal", "execution_id"), ("signals", "execution_id")}
+OF_TREE: Final = {
+    ("executions", "id"),
+    ("executions", "parent_id"),
+    ("journal", "execution_id"),
+    ("signals", "execution_id"),
+}
 """Columns that hold the id of an execution of the tree."""
 SMALL: Final = "workers"
 """The one table that is as large as there are workers."""

@@ -36,6 +36,7 @@ from perdure.storage.opening import open_storage
 from perdure.storage.store import Store
 from perdure.styles.external import Completing
 from perdure.telemetry import Telemetry
+from perdure.worker.fetching import Fetching
 from perdure.worker.records import WorkerSettings, package_version
 from perdure.worker.service import WorkerService
 from perdure.worker.worker import Worker
@@ -72,7 +73,7 @@ class Opened:
     worker: Worker | None = None
 
 
-class Perdure(Registry, Completing):
+class Perdure(Registry, Completing, Fetching):
     """An app: tasks and activities, and the store they run on.
 
     `url` names the store (`sqlite:///jobs.db`, `memory://`; default `$PERDURE_URL`, else `sqlite:///perdure.db`);
@@ -159,8 +160,7 @@ class Perdure(Registry, Completing):
 
     async def close(self, *, drain: Duration | None = None) -> None:
         """Closes in order: no new claims, `ctx.shutting_down` turns true, up to `drain` seconds for running bodies,
-        the rest is interrupted and released, then the storage is closed. Closing twice is no error.
-        A cancel cuts the waiting short, and is passed on once the app is closed."""
+        the rest is interrupted and released, then the storage is closed. Twice is no error; a cancel cuts it short."""
         self._leave_to_parent()
         opened = self._opened
         if opened is None or self._closing:
@@ -230,7 +230,7 @@ class Perdure(Registry, Completing):
         changed = {name: getattr(over, name) for name, value in given.items() if value is not None}
         return WorkerService(_ForWorker(self, changed))
 
-    def _make_worker(self, opened: Opened, changed: Mapping[str, Any]) -> Worker:
+    def _make_worker(self, opened: Opened, changed: Mapping[str, Any], kind: type[Worker] = Worker) -> Worker:
         own, parts = dataclasses.replace(self.settings, **changed), self.parts
         how = WorkerSettings(
             concurrency=own.concurrency, queues=own.queues, tasks=self.served, retries=own.retries,
@@ -238,7 +238,7 @@ class Perdure(Registry, Completing):
             logger=self.logger, cancel_grace=parts.cancel_grace, linger=parts.linger,
             told=opened.client.told,
         )  # fmt: skip
-        return Worker(opened.store, opened.client, Names(self), self.payloads, parts.ids, parts.clock, self.sizes, how)
+        return kind(opened.store, opened.client, Names(self), self.payloads, parts.ids, parts.clock, self.sizes, how)
 
     # -- the open app -------------------------------------------------------------------------------------------------
 

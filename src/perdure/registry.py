@@ -29,6 +29,7 @@ from perdure.engine.task import Activity, AsyncActivity, BlockingActivity, Task
 from perdure.errors import AppClosedError, ConfigurationError, TaskNotFoundError
 from perdure.model.execution import ListItem
 from perdure.model.policy import Sizes
+from perdure.styles.diagram.declaring import Diagrams
 from perdure.styles.external import ExternalSettings, ExternalTask, external_options
 from perdure.styles.lists import Lists, list_task
 from perdure.styles.loop import Loops
@@ -83,7 +84,7 @@ class ActivityDecorator:
         return self._declare(function)
 
 
-class Registry(Trees, Sequences, Loops, Lists):
+class Registry(Trees, Sequences, Loops, Lists, Diagrams):
     """Tasks and activities declared apart from an app: `app.include(registry)` adds them. `prefix` stands before each
     name. Raises `ConfigurationError` for a bad or duplicate name when something is declared."""
 

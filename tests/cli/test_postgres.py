@@ -84,7 +84,11 @@ def test_a_reader_reads_by_the_interface(cli: Cli, roles: Roles, empty_database:
     settled(first)
     reader = roles("reader")
     name = urlsplit(reader).username
-    run(empty_database, f"GRANT USAGE ON SCHEMA perdure TO {name}", f"GRANT SELECT ON ALL TABLES IN SCHEMA perdure TO {name}")
+    run(
+        empty_database,
+        f"GRANT USAGE ON SCHEMA perdure TO {name}",
+        f"GRANT SELECT ON ALL TABLES IN SCHEMA perdure TO {name}",
+    )
     cli.url = reader
 
     app = Perdure(reader)
@@ -106,7 +110,9 @@ def test_what_is_wrong_with_a_url(cli: Cli, postgres_url: str, words: list[str])
 
     parts = urlsplit(postgres_url)
     assert "write postgresql://user:password@host:5432/database" in told("postgresql://host:many/db", 3)
-    assert "start the server, or mend host and port" in " ".join(told("postgresql://ann:secret@127.0.0.1:1/db", 5).split())
+    assert "start the server, or mend host and port" in " ".join(
+        told("postgresql://ann:secret@127.0.0.1:1/db", 5).split()
+    )
     missing = " ".join(told(parts._replace(path="/nowhere").geturl(), 5).split())
     assert "create it, or mend the URL" in missing
 

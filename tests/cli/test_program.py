@@ -164,10 +164,10 @@ def test_a_store_that_cannot_be_used(cli: Cli, url: str, code: int) -> None:
     assert cli("list", "--url", url, code=code, url=False).stderr.startswith("✗ ")
 
 
-def test_postgresql_is_not_offered(cli: Cli) -> None:
-    said = cli("list", "--url", "postgresql://x/y", code=3, url=False).stderr
-    assert "PostgreSQL is not there yet" in said
-    assert "pip install" not in said
+def test_a_server_that_does_not_answer_is_named(cli: Cli) -> None:
+    said = cli("list", "--url", "postgresql://nobody@127.0.0.1:1/none", code=5, url=False).stderr
+    assert "127.0.0.1" in said
+    assert "nothing listens" in said
 
 
 # --- errors

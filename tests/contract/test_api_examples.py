@@ -19,12 +19,14 @@ import pytest
 
 from perdure import Context, Joined, Perdure, Retry, Spawn
 from perdure.testing import TestApp, crash_everywhere
+from tests.diagrams.flows import checkout_diagram, checkout_payloads
 
 BLOCK = re.compile(r"^## (?P<title>§\d+ .+?)\n+```python\n(?P<code>.*?)^```", re.MULTILINE | re.DOTALL)
 EXAMPLES = {
     m["title"]: m["code"] for m in BLOCK.finditer((Path(__file__).parent / "api_examples.md").read_text("utf-8"))
 }
 BODIES = {"embed_document": "return len(document_id)", "test_checkout": "assert await remind.run('b') == 'sent'"}
+ARGUMENTS: dict[str, tuple[object, ...]] = {"ChargePayload": ("visa", 5), "ShipPayload": ("x",)}
 
 
 @dataclass
@@ -36,6 +38,11 @@ class Decision:
 
 class FillIn(ast.NodeTransformer):
     """Gives a body to each function that has none."""
+
+    def visit_Call(self, node: ast.Call) -> ast.AST:
+        if [ast.unparse(each) for each in node.args] == ["..."] and (given := ARGUMENTS.get(ast.unparse(node.func))):
+            node.args = [ast.Constant(each) for each in given]
+        return self.generic_visit(node)
 
     def visit_AsyncFunctionDef(self, node: ast.AsyncFunctionDef) -> ast.AST:
         if ast.unparse(node.body) == "..." and node.name in BODIES:  # type: ignore[arg-type]
@@ -74,6 +81,7 @@ def test_every_block_of_the_copy_has_a_test() -> None:
         "§2 Verbs inside an execution",
         "§3 A parent task",
         "§4 A task list",
+        "§5 A state diagram",
         "§10 Tests with virtual time, and with crashes everywhere",
     ]
 
@@ -87,7 +95,9 @@ def test_the_copy_is_that_of_the_contract() -> None:
     assert all(code in text for code in EXAMPLES.values())
     passages = re.split(r"^## ", text, flags=re.MULTILINE)
     blocks = [
-        passage.count("```python") for passage in passages if passage.startswith(("1. ", "2. ", "3. ", "4. ", "10. "))
+        passage.count("```python")
+        for passage in passages
+        if passage.startswith(("1. ", "2. ", "3. ", "4. ", "5. ", "10. "))
     ]
     assert sum(blocks) == len(EXAMPLES)
 
@@ -141,6 +151,14 @@ async def test_verbs(app: Perdure, always_replay: bool) -> None:
         assert progress is not None
         assert (progress.done, progress.total, progress.text) == (120, 1000, "embedding")
         assert len(await handle.children()) == 2
+
+
+async def test_a_state_diagram(app: Perdure) -> None:
+    async with TestApp(app):
+        given = {**vars(checkout_diagram), **vars(checkout_payloads)}
+        names = await run_block("§5 A state diagram", {**given, "app": app, "__name__": "contract"})
+        assert await names["handle"].result() is None
+        assert [entry.name for entry in await names["handle"].activities()] == ["charge", "ship"]
 
 
 async def test_testing(app: Perdure) -> None:

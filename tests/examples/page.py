@@ -2,7 +2,8 @@
 
 The blocks share a namespace, `await` may stand at the top, and `test_*` functions are run like tests once their block is
 done. Each page is a process of its own, so that it can neither disturb another one nor hang the tests. A block marked
-```` ```python no-run ```` is compiled only.
+```` ```python no-run ```` is compiled only, one with `title="FILE"` becomes that file, and of ```` ```console run ```` the `perdure`
+commands are run.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ import ast
 import asyncio
 import inspect
 import re
+import shlex
+import subprocess
 import sys
 import textwrap
 import types
@@ -21,6 +24,7 @@ from typing import NamedTuple
 from perdure import Perdure
 
 FENCE = re.compile(r"^(?P<indent> *)```(?P<info>[^\n`]*)\n(?P<text>.*?)^(?P=indent)``` *$", re.MULTILINE | re.DOTALL)
+TITLE = re.compile(r'\btitle="([\w.]+)"')
 
 
 class Block(NamedTuple):
@@ -52,6 +56,11 @@ def run(page: Path) -> int:
     count = 0
     with asyncio.Runner() as runner:
         for block in blocks(page):
+            if (title := TITLE.search(block.info)) is not None:
+                Path(title[1]).write_text(block.text, "utf-8")
+                continue
+            if block.info == "console run":
+                _run_commands(block)
             if block.info.split()[:1] != ["python"]:
                 continue
             code = compiled(block, page)
@@ -64,6 +73,12 @@ def run(page: Path) -> int:
             _run_tests(runner, {name: each for name, each in vars(module).items() if before.get(name) is not each})
             count += 1
     return count
+
+
+def _run_commands(block: Block) -> None:
+    for line in block.text.splitlines():
+        if line.startswith("$ perdure "):
+            subprocess.run([sys.executable, "-m", "perdure", *shlex.split(line)[2:]], check=True)
 
 
 def _run_tests(runner: asyncio.Runner, fresh: dict[str, object]) -> None:

@@ -108,6 +108,18 @@ def test_an_example_says_what_it_promises(name: str, tmp_path: Path) -> None:
     assert len(told) == len(SAYS[name]), said
 
 
+def test_the_diagram_says_what_it_promises(tmp_path: Path) -> None:
+    said = Program(EXAMPLES / "checkout" / "main.py", tmp_path).run()
+    told = [line for line in said if " checkout " not in line.lower() and "retry in" not in line]
+    assert told == ["ship to 1 Main Street after 2 tries", "declined: too much", "stateDiagram-v2"]
+
+
+def test_what_is_generated_for_the_example_is_fresh(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "perdure", "generate", "--check", str(EXAMPLES / "checkout")]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
 def test_the_order_goes_on_after_a_kill_and_an_approval_sent_meanwhile(tmp_path: Path) -> None:
     program = Program(EXAMPLES / "order.py", tmp_path)
     assert program.kill_after("reserve") == ["charge 2450 cents for order-7", "reserve teapot"]

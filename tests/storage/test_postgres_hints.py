@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from urllib.parse import quote
 
 import psycopg
 import pytest
 
+from perdure.model.query import Query
 from perdure.storage.postgres import PostgresStorage, hints, liveness
 from perdure.storage.postgres.hints import NOBODY
 from perdure.storage.postgres.liveness import PATIENCE, SETTLED, Liveness
@@ -63,6 +65,41 @@ def test_nobody_hears_of_heartbeats(opened: Opening) -> None:
     assert not to_two.is_set()
     hand.add("a")
     assert to_two.wait(LONG)
+
+
+def prepared_by(storage: PostgresStorage) -> list[str]:
+    """What the server keeps for the connection of a storage that is used by one thread."""
+    hand = Hand(storage)
+    for number in range(8):
+        hand.add(f"p{number}")
+    found = storage.search(Query(), "newest", 3, None, 0)
+    assert [row.id for row in found.rows] == ["p7", "p6", "p5"]
+    link = storage._database.take()  # pyright: ignore[reportPrivateUsage]
+    try:
+        kept = link.connection.execute(b"SELECT statement FROM pg_prepared_statements").fetchall()
+        scans = link.connection.execute(b"SELECT current_setting('enable_seqscan')").fetchone()
+    finally:
+        storage._database.give(link)  # pyright: ignore[reportPrivateUsage]
+    assert scans == ("off" if kept else "on",)
+    return [text.split()[0] for (text,) in kept]
+
+
+def test_who_hears_has_statements_prepared(opened: Opening) -> None:
+    storage = opened()
+    assert prepared_by(storage) == []
+    storage.close()
+    heard_by(storage)
+    assert "WITH" in prepared_by(storage)
+
+
+@pytest.mark.parametrize("said", ["prepare=off", "listen_url"])
+def test_nothing_is_prepared_through_a_pooler(postgres_url: str, said: str) -> None:
+    storage = PostgresStorage(f"{postgres_url}?{f'listen_url={quote(postgres_url)}' if said == 'listen_url' else said}")
+    try:
+        heard_by(storage)
+        assert prepared_by(storage) == []
+    finally:
+        storage.close()
 
 
 def test_hints_may_be_off(postgres_url: str) -> None:

@@ -1,7 +1,8 @@
 """The program that the chaos tests run and kill: tasks of every kind whose bodies leave a trace that the engine does not
 write, and a nursery that forks workers quickly.
 
-`python chaos_program.py DATABASE EFFECTS LEASE` reads `spawn` lines and answers the process id of each worker it forked.
+`python chaos_program.py EFFECTS LEASE` reads URLs of stores, line by line, and answers the process id of the worker that it
+forked for each.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ async def double(number: int) -> int:
     return number * 2
 
 
-@registry.activity(retries=Retry(5, delay=0.01))
+@registry.activity(retries=Retry(20, delay=0.01))
 async def moody(number: int) -> int:
     """Fails now and then."""
     note(f"moody({number})")
@@ -174,9 +175,9 @@ async def poison() -> int:
     return 0
 
 
-def make_app(database: str, lease: float) -> Perdure:
+def make_app(url: str, lease: float) -> Perdure:
     """The app of one process."""
-    app = Perdure(f"sqlite:///{database}", lease=lease, poll=0.2, retries=Retry(20, delay=0.01), drain=5)
+    app = Perdure(url, lease=lease, poll=0.2, retries=Retry(20, delay=0.01), drain=5)
     app.include(registry)
     app.list_task.settings = replace(app.list_task.settings, max_crashes=STURDY)
     return app
@@ -184,12 +185,12 @@ def make_app(database: str, lease: float) -> Perdure:
 
 def main() -> None:
     """Forks a worker for each line read."""
-    database, effects, lease = sys.argv[1:4]
+    effects, lease = sys.argv[1:3]
     os.environ["CHAOS_EFFECTS"] = effects
-    for _ in sys.stdin:
+    for url in sys.stdin:
         child = os.fork()
         if child == 0:
-            asyncio.run(make_app(database, float(lease)).worker(concurrency=20).run())
+            asyncio.run(make_app(url.strip(), float(lease)).worker(concurrency=20).run())
             os._exit(0)
         print(child, flush=True)
 

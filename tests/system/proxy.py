@@ -63,11 +63,13 @@ class Proxy:
     def run(self) -> None:
         """The thread's work."""
         self._loop.run_forever()
+        self._loop.run_until_complete(self._ended())
+        self._loop.close()
 
     def stop(self) -> None:
         """Ends everything."""
-        self._do(self._cut())
         self._do(self._refuse())
+        self._do(self._cut())
         self._loop.call_soon_threadsafe(self._loop.stop)
 
     def _do(self, work: Coroutine[Any, Any, T]) -> T:
@@ -91,6 +93,14 @@ class Proxy:
         for pump in tuple(self._pumps):
             pump.cancel()
 
+    async def _ended(self) -> None:
+        """Returns when nobody is served any more and all sockets are closed."""
+        serving = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in serving:
+            task.cancel()
+        await asyncio.gather(*serving, return_exceptions=True)
+        await asyncio.sleep(0)
+
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             there, back = await asyncio.open_connection(self._target.hostname, self._target.port)
@@ -101,9 +111,15 @@ class Proxy:
         self._pairs.add(pair)
         pumps = [asyncio.ensure_future(self._pump(reader, back)), asyncio.ensure_future(self._pump(there, writer))]
         self._pumps.update(pumps)
-        await asyncio.wait(pumps)
-        self._pumps.difference_update(pumps)
-        self._pairs.discard(pair)
+        try:
+            await asyncio.wait(pumps)
+        finally:
+            self._pumps.difference_update(pumps)
+            self._pairs.discard(pair)
+            for each in pair:
+                each.close()
+                with suppress(OSError):
+                    await each.wait_closed()
 
     async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(OSError):

@@ -4,30 +4,30 @@ every invariant holds after each kill. The effect log is written by the bodies t
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import random
 import signal
 import sqlite3
-import subprocess
-import sys
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from perdure import Call, ExecutionFailedError, Handle, Perdure
-from perdure.engine.options import LIST
+from perdure import ExecutionFailedError, Handle, Perdure
 from perdure.model.trees import FINALIZE
-from perdure.storage.check import check, read
+from perdure.storage.check import read
 from perdure.testing.simulation.trees import wrong_tree
 from tests.system import chaos_program as program
+from tests.system.chaos import begun_after_record, broken, came_to, drawn, enqueue_list, enqueue_tree, nursery
 
 KILLS = 200
 WORKERS = 3
+
+
+def store(folder: Path) -> str:
+    return f"sqlite:///{folder / 'jobs.db'}"
 
 
 async def stopped_between_transactions(process: int, path: Path) -> None:
@@ -46,43 +46,6 @@ async def stopped_between_transactions(process: int, path: Path) -> None:
                 return
 
 
-class Nursery:
-    """Forks workers from a process that has everything imported, and kills them."""
-
-    def __init__(self, process: subprocess.Popen[str]) -> None:
-        self._process = process
-        self.workers: list[int] = []
-
-    def spawn(self) -> int:
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.write("spawn\n")
-        self._process.stdin.flush()
-        self.workers.append(int(self._process.stdout.readline()))
-        return self.workers[-1]
-
-    def kill(self, worker: int) -> None:
-        os.kill(worker, signal.SIGKILL)
-        self.workers.remove(worker)
-
-
-@contextmanager
-def nursery(folder: Path, lease: float) -> Iterator[Nursery]:
-    arguments = [str(folder / "jobs.db"), str(folder / "effects"), str(lease)]
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
-    with subprocess.Popen(
-        [sys.executable, "-m", "tests.system.chaos_program", *arguments],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment,
-    ) as process:  # fmt: skip
-        made = Nursery(process)
-        try:
-            yield made
-        finally:
-            for worker in made.workers:
-                os.kill(worker, signal.SIGKILL)
-            process.kill()
-
-
 async def enqueue(app: Perdure, rounds: int) -> dict[str, tuple[Handle[int], int]]:
     """Work of every kind with the result that it must come to."""
     expected: dict[str, tuple[Handle[int], int]] = {}
@@ -98,36 +61,12 @@ async def enqueue(app: Perdure, rounds: int) -> dict[str, tuple[Handle[int], int
     return expected
 
 
-def broken(app: Perdure) -> list[object]:
-    """What the checker finds wrong at this moment; writers wait while it reads."""
-    storage = app.opened.store.storage
-    with storage.transaction():
-        return list(check(storage))
-
-
-async def begun_after_record(app: Perdure, effects: Path) -> list[str]:
-    """Bodies that began although their result was recorded already."""
-    begun: dict[tuple[str, str], int] = {}
-    for line in effects.read_text().splitlines():
-        execution_id, what, moment = line.split()
-        begun[execution_id, what] = max(begun.get((execution_id, what), 0), int(moment))
-    wrong: list[str] = []
-    for execution_id in {execution_id for execution_id, _ in begun}:
-        for entry in await app.handle(execution_id).activities():
-            if entry.kind == "activity" and entry.outcome == "recorded":
-                number = entry.value // 2 if entry.name == "double" else entry.value  # type: ignore[operator]
-                last = begun[execution_id, f"{entry.name}({number})"]
-                if last > entry.recorded_at.timestamp() * 1000 + 1:
-                    wrong.append(f"{execution_id} {entry.key}")
-    return wrong
-
-
 @pytest.mark.timeout(600)
 async def test_two_hundred_kills_lose_and_repeat_nothing(tmp_path: Path) -> None:
     chance = random.Random(7)
-    app = program.make_app(str(tmp_path / "jobs.db"), lease=15)
+    app = program.make_app(store(tmp_path), lease=15)
     async with app.connect():
-        with nursery(tmp_path, 15) as workers:
+        with nursery(tmp_path, store(tmp_path), 15) as workers:
             expected = await enqueue(app, 5)
             for _ in range(WORKERS):
                 workers.spawn()
@@ -149,49 +88,14 @@ async def test_two_hundred_kills_lose_and_repeat_nothing(tmp_path: Path) -> None
         assert await begun_after_record(app, tmp_path / "effects") == []
 
 
-def drawn(chance: random.Random, depth: int = 0) -> program.Shape:
-    """A random tree."""
-    below = tuple(drawn(chance, depth + 1) for _ in range(chance.choice((0, 0, 1, 2)) if depth < 2 else 0))
-    broken = chance.choice((0, 0, 0, 1))
-    return program.Shape(chance.randint(0, 4), broken, below, chance.random() < 0.5, chance.random() < 0.5)
-
-
-async def enqueue_tree(app: Perdure, shape: program.Shape) -> tuple[Handle[Any], object]:
-    return await app.enqueue(program.trees[shape.fast, shape.narrow].call(shape)), shape.value
-
-
-async def enqueue_list(app: Perdure, chance: random.Random, id: str) -> tuple[Handle[Any], object]:
-    """A list of random items, perhaps with one that aborts it; its end is that of its items."""
-    calls: list[Call[Any]] = []
-    ends: list[tuple[str, object]] = []
-    over = False
-    for number in range(chance.randint(1, 5)):
-        kind = chance.choice(("pair", "pair", "pair", "item", "list"))
-        calls.append(program.pair.call(number) if kind == "pair" else program.picky.call(number, kind))
-        end = ("completed", number * 4 + 2000) if kind == "pair" else ("failed", number * 2)
-        ends.append(("pending", None) if over else end)
-        over = over or kind == "list"
-    return await app.enqueue_list(id, calls), ends
-
-
-async def came_to(app: Perdure, handle: Handle[Any]) -> object:
-    """How a tree or a list ended: a tree's result, `None` where it failed, or how a list's items stand."""
-    execution = await handle.wait(timeout=120)
-    if execution.task_name != LIST:
-        assert execution.status in ("completed", "failed")
-        return execution.result if execution.status == "completed" else None
-    items = len(json.loads(app.opened.store.storage.get([handle.id])[0].input)["items"])  # type: ignore[union-attr]
-    return [(each.status, each.value) for each in [await app.list_item(handle.id, seq) for seq in range(items)]]
-
-
 @pytest.mark.timeout(600)
 async def test_a_hundred_kills_lose_no_child_and_no_item_and_finalize_once(tmp_path: Path) -> None:
     """Trees and lists at random. The checker looks after each kill: children conserved, finalizers once and last."""
     chance = random.Random(11)
-    app = program.make_app(str(tmp_path / "jobs.db"), lease=15)
+    app = program.make_app(store(tmp_path), lease=15)
     expected: list[tuple[Handle[Any], object]] = []
     async with app.connect():
-        with nursery(tmp_path, 15) as workers:
+        with nursery(tmp_path, store(tmp_path), 15) as workers:
             for _ in range(WORKERS):
                 workers.spawn()
             for kill in range(100):
@@ -219,9 +123,9 @@ async def test_a_hundred_kills_lose_no_child_and_no_item_and_finalize_once(tmp_p
 
 @pytest.mark.timeout(120)
 async def test_work_of_a_killed_worker_goes_on_long_before_its_lease_is_over(tmp_path: Path) -> None:
-    app = program.make_app(str(tmp_path / "jobs.db"), lease=60)
+    app = program.make_app(store(tmp_path), lease=60)
     async with app.connect():
-        with nursery(tmp_path, 60) as workers:
+        with nursery(tmp_path, store(tmp_path), 60) as workers:
             victim = workers.spawn()
             handle = await app.enqueue(program.chain.call(400))
             while not await handle.activities():
@@ -237,9 +141,9 @@ async def test_work_of_a_killed_worker_goes_on_long_before_its_lease_is_over(tmp
 
 @pytest.mark.timeout(120)
 async def test_a_stopped_worker_that_wakes_up_changes_nothing_it_no_longer_owns(tmp_path: Path) -> None:
-    app = program.make_app(str(tmp_path / "jobs.db"), lease=1)
+    app = program.make_app(store(tmp_path), lease=1)
     async with app.connect():
-        with nursery(tmp_path, 1) as workers:
+        with nursery(tmp_path, store(tmp_path), 1) as workers:
             zombie = workers.spawn()
             handle = await app.enqueue(program.chain.call(300))
             while not await handle.activities():
@@ -258,9 +162,9 @@ async def test_a_stopped_worker_that_wakes_up_changes_nothing_it_no_longer_owns(
 
 @pytest.mark.timeout(120)
 async def test_a_task_that_kills_its_worker_each_time_is_failed(tmp_path: Path) -> None:
-    app = program.make_app(str(tmp_path / "jobs.db"), lease=15)
+    app = program.make_app(store(tmp_path), lease=15)
     async with app.connect():
-        with nursery(tmp_path, 15) as workers:
+        with nursery(tmp_path, store(tmp_path), 15) as workers:
             handle = await app.enqueue(program.poison.call())
             neighbour = await app.enqueue(program.chain.call(50))
             for _ in range(8):

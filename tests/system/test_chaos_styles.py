@@ -11,7 +11,8 @@ import pytest
 
 from perdure import Handle, LoopResult, Perdure
 from tests.system import chaos_program as program
-from tests.system.test_chaos import WORKERS, begun_after_record, broken, nursery
+from tests.system.chaos import begun_after_record, broken, nursery
+from tests.system.test_chaos import WORKERS, store
 
 KILLS = 60
 Expected = list[tuple[Handle[Any], object]]
@@ -30,10 +31,10 @@ async def enqueue(app: Perdure, number: int) -> Expected:
 @pytest.mark.timeout(600)
 async def test_loops_sequences_and_answers_from_outside_survive_kills(tmp_path: Path) -> None:
     chance = random.Random(11)
-    app = program.make_app(str(tmp_path / "jobs.db"), lease=15)
+    app = program.make_app(store(tmp_path), lease=15)
     expected: Expected = []
     async with app.connect():
-        with nursery(tmp_path, 15) as workers:
+        with nursery(tmp_path, store(tmp_path), 15) as workers:
             for _ in range(WORKERS):
                 workers.spawn()
             for kill in range(KILLS):

@@ -16,7 +16,7 @@ from perdure.cli.shell_completion import task_names
 from perdure.cli.where import Where, imported_task, shared
 from perdure.engine.options import LIST
 from perdure.errors import ExecutionNotFoundError
-from perdure.mermaid import Part, draw, fenced, part_of
+from perdure.mermaid import Part, Trace, draw, fenced, marks_of, part_of
 from perdure.model.execution import ListItem
 
 DEEP = 50
@@ -25,24 +25,57 @@ DEEP = 50
 @click.command()
 @click.argument("target", metavar="TASK | MODULE:TASK | ID", shell_complete=task_names)
 @click.option(
+    "--execution", "id", metavar="ID", help="Draw how this execution of a state diagram went, and where it stands."
+)
+@click.option(
     "--width", type=click.IntRange(1), default=50, show_default=True, help="Children of one that are drawn, at most."
 )
 @click.option("--fenced", "in_markdown", is_flag=True, help="As a block of Markdown.")
 @shared()
-def diagram(where: Where, target: str, width: int, in_markdown: bool) -> None:
-    """Draw a task of the app, or an execution with its children and how they stand, as Mermaid; of a list its items.
+def diagram(where: Where, target: str, id: str | None, width: int, in_markdown: bool) -> None:
+    """Draw a task of the app, or an execution with its children and how they stand, as Mermaid; of a list its items. An
+    execution of a state diagram is drawn into that, if the app is named.
 
     \b
         perdure --app shop:app diagram order
         perdure diagram shop:order
+        perdure diagram shop:checkout --execution ID
         perdure diagram ID --fenced >> notes.md
     """
-    kind, part = _found(where, target, width)
+    kind, part = _found(where, target, width) if id is None else ("execution", _within(where, target, id))
     text = draw(part, widest=width + 1)  # one more says how many are left out
     if where.json:
         print_json({"kind": kind, "target": target, "mermaid": text})
     else:
         click.echo(fenced(text) if in_markdown else text, nl=False)
+
+
+def _within(where: Where, target: str, id: str) -> Part:
+    """An execution, drawn into the state diagram of its task."""
+    tasks = {} if ":" in target else where.app().tasks
+    if ":" not in target and target not in tasks:
+        raise Problem(4, f"there is no task {target!r}", "", "perdure tasks")
+    task = imported_task(target) if ":" in target else tasks[target]
+    part = task.outline()
+    if part.graph is None:
+        raise Problem(2, f"task {task.name} is no state diagram", "--execution draws into one", f"perdure diagram {id}")
+    own = where.at_url(task.owner) if isinstance(task.owner, Perdure) and where.named is None else None
+    traces = where.read(lambda app: _traces(app, id), own)
+    name = traces[0].execution.task_name
+    if name not in (task.name, *task.settings.aliases):
+        raise Problem(2, f"execution {id} is of task {name}, not of {task.name}", "", f"perdure diagram {id}")
+    return replace(part, marks=marks_of(part.graph, traces))
+
+
+async def _traces(app: Perdure, id: str) -> list[Trace]:
+    """An execution of a diagram, and its branches at any depth. Another child has another task."""
+    handle = app.handle(id)
+    execution = await handle.execution()
+    found = [Trace(execution, await handle.activities())]
+    for child in await handle.children() if execution.children_total else ():
+        if child.task_name.startswith(f"{execution.task_name.partition('.')[0]}."):
+            found += await _traces(app, child.id)
+    return found
 
 
 def _found(where: Where, target: str, width: int) -> tuple[str, Part]:
@@ -64,10 +97,15 @@ def _found(where: Where, target: str, width: int) -> tuple[str, Part]:
 
 
 async def _execution(app: Perdure, id: str, width: int) -> Part:
-    """An execution and what is below it, no more of them than are drawn one by one."""
+    """An execution and what is below it, no more of them than are drawn one by one. One of a state diagram that is declared
+    here is drawn into that."""
     execution = await (await named(app, id)).execution()
     if execution.task_name == LIST:
         return replace(part_of(execution), parts=_items(await app.client.items(execution.id)), order="sequence")
+    task = app.tasks.get(execution.task_name)
+    graph = None if task is None else task.outline().graph
+    if graph is not None:
+        return Part(execution.task_name, graph=graph, marks=marks_of(graph, await _traces(app, execution.id)))
     return _part(await read_tree(app, execution, width, DEEP))
 
 

@@ -105,5 +105,7 @@ def progress_words(execution: Execution[Any]) -> str:
     progress = execution.progress
     if progress is None:
         return ""
+    if progress.state and not progress.done and progress.total is None:
+        return f"state {progress.state} {progress.text}".strip()
     total = f" of {progress.total:,g}" if progress.total else ""
     return f"{progress.done:,g}{total} {progress.text}".strip()

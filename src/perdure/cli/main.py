@@ -30,6 +30,7 @@ SECTIONS: Final[dict[str, dict[str, Entry]]] = {
         "demo": Entry("demo.command:demo", "Index a folder, kill the worker half-way, and watch it go on."),
         "dev": Entry("dev:dev", "A worker that reloads when a file changes, on an SQLite file."),
         "tasks": Entry("tasks:tasks", "What an app declares: tasks, activities, signatures, options."),
+        "generate": Entry("generate:generate", "The typed Python base class of a Mermaid state diagram."),
     },
     "Work": {
         "enqueue": Entry("enqueue:enqueue", "Start an execution of a task; with --wait its result."),

@@ -151,6 +151,6 @@ def _entry_line(entry: JournalEntry) -> Text:
     line = Text.assemble((f"{at}  ", "dim"), f"  {entry.kind} ", styled(entry.name))
     if entry.failure is not None:
         return line.append(f"  ✗ {safe_text(entry.failure.type)}: {safe_text(entry.failure.message, 160)}", "red")
-    if entry.outcome == "recorded" and entry.kind in ("activity", "signal", "child", "item"):
+    if entry.outcome == "recorded" and entry.kind in ("activity", "signal", "child", "item", "state"):
         line.append(f"  {safe_text(json_text(plain(entry.value), indent=None), 160)}", "dim")
     return line

@@ -65,13 +65,14 @@ class Where:
                 2, "no app is named", "this command needs the tasks that an app declares",
                 'perdure --app module:app …   or   export PERDURE_APP=module:app   or   app = "module:app" in [tool.perdure]',
             )  # fmt: skip
-        return self._at_url(imported(name))
+        return self.at_url(imported(name))
 
     def store(self) -> Perdure:
         """The named app, or one without tasks on the named store."""
         return Perdure(self.url) if self.named is None else self.app()
 
-    def _at_url(self, app: Perdure) -> Perdure:
+    def at_url(self, app: Perdure) -> Perdure:
+        """The app on the store that is named, if one is."""
         if self.url:
             app.settings = dataclasses.replace(app.settings, url=self.url)
             app.parts.storage = None

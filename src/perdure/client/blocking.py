@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Coroutine, Sequence
 from typing import Any, Literal, Protocol, TypeVar, Unpack
 
+from perdure.clock import Duration
 from perdure.engine.blocking import BlockingHandle, Portal
 from perdure.engine.handle import Handle
 from perdure.engine.options import ListSettings
@@ -98,6 +99,12 @@ class Verbs(Protocol):
     async def retry_all(self, query: str, dry_run: bool = False) -> int: ...
     async def complete(self, name: str, key: str, value: object = None) -> Answer[object]: ...
     async def fail(self, name: str, key: str, why: str) -> Answer[object]: ...
+    async def run_one(
+        self, query: str = "", order: Literal["oldest", "newest", "random"] = "oldest", timeout: Duration = 0
+    ) -> Execution[object] | None: ...
+    async def run_until_settled(
+        self, query: str = "", order: Literal["oldest", "newest", "random"] = "oldest", timeout: Duration = 0
+    ) -> Execution[object] | None: ...
     async def stats(self) -> Stats: ...
     async def workers(self) -> list[WorkerInfo]: ...
 
@@ -164,6 +171,18 @@ class BlockingClient:
     def cancel_all(self, query: str, dry_run: bool = False, *, reason: str = "") -> int:
         """As `Perdure.cancel_all`."""
         return self._portal.run(self._app.cancel_all(query, dry_run, reason=reason))
+
+    def run_one(
+        self, query: str = "", order: Literal["oldest", "newest", "random"] = "oldest", timeout: Duration = 0
+    ) -> Execution[object] | None:
+        """As `Perdure.run_one`."""
+        return self._portal.run(self._app.run_one(query, order, timeout))
+
+    def run_until_settled(
+        self, query: str = "", order: Literal["oldest", "newest", "random"] = "oldest", timeout: Duration = 0
+    ) -> Execution[object] | None:
+        """As `Perdure.run_until_settled`."""
+        return self._portal.run(self._app.run_until_settled(query, order, timeout))
 
     def retry_all(self, query: str, dry_run: bool = False) -> int:
         """As `Perdure.retry_all`."""

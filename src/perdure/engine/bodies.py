@@ -72,6 +72,10 @@ def running_time(task: Task[..., Any], claim: Claim) -> float | None:
 
 
 def policy_of(task: Task[..., Any] | None, driver: Driver) -> Retry:
-    """The retry policy that holds for an execution: its task's, with what the call said over it."""
-    own = driver.host.retries if task is None or task.settings.retries is None else task.settings.retries
+    """The retry policy that holds for an execution: its chapter's or its task's, with what the call said over it."""
+    chapter = driver.chapter
+    if chapter is not None and chapter.policy is not None:
+        own = chapter.policy
+    else:
+        own = driver.host.retries if task is None or task.settings.retries is None else task.settings.retries
     return merged_retry(stored_options(driver.claim.options).get("retries"), own)

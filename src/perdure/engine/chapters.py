@@ -21,7 +21,9 @@ from perdure.engine.refusal import leave_behind
 from perdure.engine.telling import part
 from perdure.engine.verbs import ROOT, Verbs
 from perdure.errors import GiveUp
+from perdure.model.policy import Retry
 from perdure.model.records import MEMO, Entry, EntryKind, Outcome
+from perdure.telemetry import Kind
 
 if TYPE_CHECKING:
     from perdure.engine.task import Task
@@ -30,10 +32,13 @@ if TYPE_CHECKING:
 
 class Chapter:
     """One chapter. `task_name` is the task whose function runs, `shown` what people are told it is, `iteration` its number
-    in a loop; of an item of a list, `list_id` and how to read `items`. `at_end` is told if the pass ends within the chapter.
-    Once it is `over`, branches that it left behind are refused."""
+    in a loop; of an item of a list, `list_id` and how to read `items`; of a state of a diagram, its name and how often it is
+    tried (`policy`). `at_end` is told if the pass ends within the chapter. Once it is `over`, branches that it left behind
+    are refused."""
 
-    __slots__ = ("at_end", "items", "iteration", "list_id", "number", "over", "prefix", "shown", "task_name")
+    __slots__ = (
+        "at_end", "items", "iteration", "list_id", "number", "over", "policy", "prefix", "shown", "state", "task_name",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -45,11 +50,21 @@ class Chapter:
         list_id: str | None = None,
         items: Callable[[int | str], ListItem] | None = None,
         at_end: Callable[[Outcome], None] | None = None,
+        state: str | None = None,
+        policy: Retry | None = None,
     ) -> None:
+        self.state, self.policy = state, policy
         self.number, self.prefix, self.task_name = number, chapter_prefix(number), task_name
         self.over = False
         self.shown = shown or f"task {task_name}"
         self.iteration, self.list_id, self.items, self.at_end = iteration, list_id, items, at_end
+
+    @property
+    def kind(self) -> Kind:
+        """What telemetry calls it."""
+        if self.state is not None:
+            return "state"
+        return "item" if self.iteration is None else "iteration"
 
     def branch(self) -> Branch:
         """The first branch of the chapter."""
@@ -77,7 +92,7 @@ async def run(
         with within(inside, chapter.branch(), not task.is_async) as scope:
             if before is not None:
                 verbs.shared.prepared = await before(inside)
-            with part(inside, "item" if chapter.iteration is None else "iteration", task.name, chapter.number):
+            with part(inside, chapter.kind, task.name, chapter.number):
                 answer = await run_function(driver.host, task, scope.context, args, kwargs)
     finally:
         chapter.over = True

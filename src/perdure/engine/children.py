@@ -31,7 +31,7 @@ from perdure.errors import (
 )
 from perdure.ids import derived
 from perdure.model.records import MEMO, Child, Conflict, Entry, NewExecution
-from perdure.model.status import SETTLED
+from perdure.model.status import SETTLED, UNSUCCESSFUL, WaitKind
 
 if TYPE_CHECKING:
     from perdure.engine.journal import Ledger
@@ -203,6 +203,25 @@ async def settled_child(verbs: Verbs, child: Child) -> Child:
     return cast("Child", await verbs.driver.wait(
         OpenWait(key, "children", child.task_name, probe, None, (child.id,))
     ))  # fmt: skip
+
+
+async def settling(
+    verbs: Verbs, kind: WaitKind, children: Sequence[Child], *, any_of: bool = False, failing: bool = False
+) -> None:
+    """Returns when all of these are settled, the next one is (`any_of`), or, where `failing`, one is without success."""
+    ids, names = tuple(child.id for child in children), {child.task_name for child in children}
+
+    def probe(ledger: Ledger, _: int) -> bool | None:
+        found = [ledger.child_by_id(id) for id in ids]
+        ended = [child.status for child in found if child is not None and child.status in SETTLED]
+        if failing and any(status in UNSUCCESSFUL for status in ended):
+            return True
+        return len(ended) == len(ids) or bool(any_of and ended) or None
+
+    if probe(verbs.driver.ledger, 0) is None:
+        name = names.pop() if len(names) == 1 else ""
+        wait = OpenWait(verbs.unique(kind), kind, name, probe, None, ids, any_of=any_of, failing=failing)
+        await verbs.driver.wait(wait)
 
 
 async def enqueue_independent(verbs: Verbs, calls: Sequence[Call[Any]]) -> list[str]:

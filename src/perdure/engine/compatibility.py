@@ -8,8 +8,8 @@ body will ask for by another verb only a pass can tell. Pure: it reads records a
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from typing import Any, Final
+from collections.abc import Iterable, Iterator
+from typing import Any, Final, Protocol, runtime_checkable
 
 from perdure.codec import DecodeError, Payloads
 from perdure.engine.items import records_of, specs_of
@@ -24,6 +24,15 @@ VERSION: Final = "version"
 """Key of the entry that says which version began, where it is not that of the enqueue."""
 
 
+@runtime_checkable
+class Checked(Protocol):
+    """The drive of a style that knows more about what fits it than that which everybody records."""
+
+    def problems(self, row: Row, ledger: Ledger, payloads: Payloads) -> Iterable[str]:
+        """What does not fit, in words."""
+        ...
+
+
 def problems(directory: Directory, payloads: Payloads, row: Row, view: JournalView) -> list[str]:
     """What does not fit, in words; an empty list when all does."""
     task = directory.task(row.task_name)
@@ -35,6 +44,8 @@ def problems(directory: Directory, payloads: Payloads, row: Row, view: JournalVi
     if row.task_name == LIST:
         found += _items(directory, payloads, row, view)
     ledger = Ledger(view, f"{row.generation}.{row.attempt}", directory.renamed)
+    if isinstance(task.drive, Checked):
+        found += task.drive.problems(row, ledger, payloads)
     found += _version(task, row, ledger)
     found += drift(directory, ledger.names(), ledger.task_names())
     return found + list(undecodable(directory, payloads, ledger))

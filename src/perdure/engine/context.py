@@ -143,7 +143,11 @@ class About:
 
     def progress(self, done: float, total: float | None = None, text: str = "") -> None:
         """Says how far the work is; shown by `watch`, page and command line. Written at most twice a second."""
-        progress.note(self._verbs.driver, msgspec.json.encode({"done": done, "total": total, "text": text}).decode())
+        chapter = self._verbs.chapter
+        told = {"done": done, "total": total, "text": text}
+        if chapter is not None and chapter.state is not None:
+            told["state"] = chapter.state
+        progress.note(self._verbs.driver, msgspec.json.encode(told).decode())
 
 
 C = TypeVar("C", bound=About)

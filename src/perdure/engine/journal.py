@@ -239,13 +239,13 @@ class Ledger:
         return {child.task_name for child in standing if not self.is_over(child.slot)}
 
     def is_over(self, key: str) -> bool:
-        """Whether a key belongs to an item that has ended, or to an iteration before the one that is on: nobody will ask for
-        it again."""
+        """Whether a key belongs to an item or a state that has ended, or to an iteration before the one that is on: nobody will
+        ask for it again."""
         chapter, own = within_chapter(key)
         if not (chapter and own):
             return False
         ended = self.memos.get(chapter)
-        return chapter_number(chapter) < self.iteration or (ended is not None and ended.kind == "item")
+        return chapter_number(chapter) < self.iteration or (ended is not None and ended.kind in ("item", "state"))
 
 
 def is_of_activity(entry: Entry) -> bool:

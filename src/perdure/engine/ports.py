@@ -137,10 +137,12 @@ class Directory(Protocol):
 
 class ChapterEnd(Protocol):
     """Who is told how the pass ended in the middle of a chapter, to add what belongs into the same transition.
-    `task_name` is the task whose function runs in it, `shown` what people are told it is."""
+    `task_name` is the task whose function runs in it, `shown` what people are told it is, `policy` how often it is tried,
+    where not as the task says."""
 
     task_name: str
     shown: str
+    policy: Retry | None
 
     def ended(self, outcome: Outcome) -> None:
         """The pass ends by this outcome, which is not yet written."""
@@ -160,6 +162,7 @@ class Host(Protocol):
     told: Told | None
     cancel_grace: float
     linger: float
+    singly: bool
 
     @property
     def shutting_down(self) -> bool:

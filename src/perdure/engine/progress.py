@@ -12,10 +12,11 @@ PAUSE = 0.5
 
 def note(driver: Driver, text: str) -> None:
     """Takes a progress (JSON text) of a driver's body."""
-    driver.loop.call_soon_threadsafe(_keep, driver, text)
+    driver.loop.call_soon_threadsafe(keep, driver, text)
 
 
-def _keep(driver: Driver, text: str) -> None:
+def keep(driver: Driver, text: str) -> None:
+    """As `note`, in the driver's own thread, at once."""
     driver.outbox.progress = text
     if "progress" not in driver.timers and not driver.unwinding:
         driver.timers.arm("progress", PAUSE, lambda: _write(driver))

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Final
 
+from perdure.mermaid.statechart import draw_graph
 from perdure.model.outline import Part, Shape
 
 WIDEST: Final = 50
@@ -32,6 +33,8 @@ _SPECIAL: Final = re.compile(r"[^\w .,:;/()=+*?!'@$%~-]")
 
 def draw(part: Part, *, widest: int = WIDEST, deepest: int = DEEPEST) -> str:
     """The Mermaid text of a tree of parts; below a part at most `widest` boxes, at most `deepest` levels."""
+    if part.graph is not None:
+        return draw_graph(part.graph, dict(part.marks))
     chart = _Chart(widest, deepest)
     chart.add(part, 0)
     used = [status for status in COLORS if status in chart.statuses]

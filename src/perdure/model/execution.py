@@ -90,7 +90,7 @@ class JournalEntry:
     `started_at` is known for activities only."""
 
     key: str
-    kind: Literal["activity", "child", "timer", "signal", "value", "iteration", "item"]
+    kind: Literal["activity", "child", "timer", "signal", "value", "iteration", "item", "state"]
     name: str
     outcome: Literal["recorded", "failed", "started", "open", "forgotten"]
     value: object

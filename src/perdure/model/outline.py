@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal, TypeAlias
 
+from perdure.model.diagram import Graph
 from perdure.model.execution import Execution
 from perdure.model.status import Status
 from perdure.model.trees import FINALIZE
@@ -24,7 +25,8 @@ STEP: Final = ">"
 class Part:
     """One box: `name`, below it `note`. Its `parts` come after it, all at once or one after the other, and `last` when all
     of them are over. `again` is the label of the way back to itself, where it is repeated, `slot` its place below its
-    parent, where it is an execution's."""
+    parent, where it is an execution's. With a `graph` it is that state diagram, in which `marks` say what was passed and how
+    an execution stands."""
 
     name: str
     note: str = ""
@@ -35,6 +37,8 @@ class Part:
     last: Part | None = None
     again: str = ""
     slot: str = ""
+    graph: Graph | None = None
+    marks: tuple[tuple[str, str], ...] = ()
 
 
 def part_of(execution: Execution[Any], parts: Sequence[Part] = ()) -> Part:

@@ -84,6 +84,17 @@ class Retry:
         return draw(pause / 2, pause) if self.jitter else pause
 
 
+@dataclass(frozen=True, slots=True)
+class SquareBackoff(Retry):
+    """The policy of a diagram's state: the pause after try n (from 1) is drawn from [0, `delay` × n²]."""
+
+    def pause(self, attempt: int, draw: Callable[[float, float], float]) -> float:
+        """Seconds to wait after attempt `attempt` failed."""
+        if callable(self.delay):
+            return Retry.pause(self, attempt, draw)
+        return draw(0.0, min(_checked(self.delay, "Retry delay") * (attempt + 1) ** 2, LONGEST))
+
+
 def _power(factor: float, attempt: int) -> float:
     """`factor**attempt`, and the longest duration where that is more than any: powers of floats overflow."""
     return LONGEST if attempt * math.log(factor) > math.log(LONGEST) else factor**attempt

@@ -13,7 +13,7 @@ import msgspec
 from perdure.model.externals import Completion
 from perdure.model.status import Status, WaitKind
 
-EntryKind: TypeAlias = Literal["activity", "child", "timer", "signal", "value", "iteration", "item"]
+EntryKind: TypeAlias = Literal["activity", "child", "timer", "signal", "value", "iteration", "item", "state"]
 
 MEMO = ""
 """Scope of an entry that holds for ever: a result, a timer, a value, a received signal."""

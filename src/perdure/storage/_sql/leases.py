@@ -20,7 +20,7 @@ from perdure.storage._sql.moves import End, Moves
 from perdure.storage._sql.session import Session
 from perdure.storage.settling import cancelled_failure
 
-FEW_LANES: Final = 4
+FEW_LANES: Final = 16
 """So many lanes are simply tried; of more, those with work are looked up first."""
 LEAST_PROMOTED: Final = 1000
 SOON: Final = 25

@@ -48,6 +48,8 @@ class Database:
 
     def __init__(self, place: Place, committed: Callable[[], None]) -> None:
         self.place = place
+        self.prepares = place.prepare is True
+        """Whether statements are prepared; set from elsewhere once it is known that sessions are the server's own."""
         self._committed = committed
         self._local = threading.local()
         self._lock = threading.Lock()
@@ -138,10 +140,13 @@ class Database:
                 link = self._idle.pop() if self._idle else None
             if link is None:
                 with explaining(self.place.name):
-                    return Link(self.place, self._find_collation)
+                    link = Link(self.place, self._find_collation)
             if link.usable:
-                return link
+                break
             link.close()
+        if self.prepares:
+            link.prepare()
+        return link
 
     def give(self, link: Link) -> None:
         """Takes a connection back. One that is lost takes the idle ones along: they are lost too, most likely."""

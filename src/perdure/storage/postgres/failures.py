@@ -54,12 +54,15 @@ ADVICE: Final = {
     "57P01": "the server ended the session; it is tried again",
     "57P03": "the server is starting or stopping; it is tried again",
     "0A000": "the pooler in between cannot do this; use one that gives whole transactions (pool_mode = transaction)",
-    "26000": "a pooler in between mixes sessions up: remove prepare=on from the URL",
-    "42P05": "a pooler in between mixes sessions up: remove prepare=on from the URL",
+    "26000": "a pooler in between mixes sessions up: say prepare=off in the URL",
+    "42P05": "a pooler in between mixes sessions up: say prepare=off in the URL",
 }
 GRANTS: Final = (
     ("for schema", "GRANT USAGE ON SCHEMA … TO its role"),
-    ("for table", "GRANT SELECT ON ALL TABLES IN SCHEMA … TO its role; to one that works INSERT, UPDATE and DELETE, too"),
+    (
+        "for table",
+        "GRANT SELECT ON ALL TABLES IN SCHEMA … TO its role; to one that works INSERT, UPDATE and DELETE, too",
+    ),
     ("for sequence", "GRANT USAGE ON ALL SEQUENCES IN SCHEMA … TO its role"),
     ("for database", "run `perdure migrate` as the owner first, who needs GRANT CREATE ON DATABASE"),
 )

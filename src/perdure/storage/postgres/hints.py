@@ -35,6 +35,8 @@ RETRY: Final = 0.5
 LONGEST_RETRY: Final = 5.0
 PROOF: Final = 2.0
 """Seconds in which a proof must be heard."""
+AGAIN: Final = 30.0
+"""Seconds until it is tried again: the server may only have been slow."""
 
 Witness = tuple[str, int]
 NOBODY: Final[Witness] = ("", 0)
@@ -125,8 +127,7 @@ class Hints:
             logger.info(
                 "no notification arrives here (a pooler?): changes of others are found by looking; see listen_url"
             )
-            self._proven.clear()
-            self._closed.wait()
+            self._closed.wait(AGAIN)
             return
         row = connection.execute(self._session).fetchone()
         if row is not None:

@@ -15,13 +15,16 @@ from psycopg.pq import TransactionStatus
 
 from perdure.errors import StorageError
 from perdure.storage.postgres.place import Place
-from perdure.storage.postgres.session import Connection, PostgresSession, texts
+from perdure.storage.postgres.session import SCANS, Connection, PostgresSession, texts
 
 T = TypeVar("T")
 OLDEST: Final = 140000
 PREPARED_AFTER: Final = 3
 BEGIN: Final = b"BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
 LOOK: Final = b"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+STALLED: Final = 10_000
+"""Milliseconds: the server ends the session of a process that stands still inside a transaction for so long. It holds locks, and
+whoever is stopped or cut off without a word would hold them for ever."""
 COLLATIONS: Final = """
 SELECT collname FROM pg_catalog.pg_collation
 WHERE collname IN ('pg_c_utf8', 'und-x-icu') AND collnamespace = 'pg_catalog'::regnamespace
@@ -30,9 +33,9 @@ LIMIT 1
 """
 
 
-def connect(parameters: dict[str, Any], prepare: bool = False) -> Connection:
+def connect(parameters: dict[str, Any]) -> Connection:
     """A new connection, outside any transaction. Raises `psycopg.Error`."""
-    given = cast("dict[str, Any]", {"prepare_threshold": PREPARED_AFTER if prepare else None, **parameters})
+    given = cast("dict[str, Any]", {"prepare_threshold": None, **parameters})
     return psycopg.Connection[tuple[Any, ...]].connect(
         autocommit=True, cursor_factory=psycopg.RawCursor[tuple[Any, ...]], **given
     )
@@ -64,7 +67,7 @@ class Link:
     """A connection and its session."""
 
     def __init__(self, place: Place, collation: Callable[[Connection], str | None]) -> None:
-        connection = connect(place.parameters, place.prepare)
+        connection = connect(place.parameters)
         try:
             check(place.name, connection.info.server_version, connection.info.parameter_status)
             self.session = PostgresSession(connection, texts(place.schema, collation(connection)))
@@ -74,14 +77,22 @@ class Link:
         self.connection, self._name = connection, place.name
         self._pipeline = ExitStack()
 
+    def prepare(self) -> None:
+        """From now on the server keeps what is planned for this connection. Raises `psycopg.Error`."""
+        if not self.session.prepared:
+            self.connection.execute(SCANS, ["off"])
+            self.connection.prepare_threshold, self.session.prepared = PREPARED_AFTER, True
+
     def begin(self, how: bytes = BEGIN) -> None:
-        """Begins a transaction; nothing is waited for. Raises `StorageError` where it may not write, and is to."""
+        """Begins a transaction; nothing is waited for. What limits it is said each time: behind a pooler the session is not ours.
+        Raises `StorageError` where it may not write, and is to."""
         if how == BEGIN:
             check_writes(self._name, self.connection.info.parameter_status)
         session = self.session
         session.notable, session.changes = False, 0
         session.pipeline = self._pipeline.enter_context(self.connection.pipeline())
         self.connection.execute(how)
+        self.connection.execute(f"SET LOCAL idle_in_transaction_session_timeout = {STALLED}".encode())
 
     def commit(self) -> None:
         """Ends the transaction; all is durable. Raises `psycopg.Error`."""

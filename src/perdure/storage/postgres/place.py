@@ -2,8 +2,8 @@
 
     postgresql://user:password@host:5432/database?sslmode=require&listen_url=postgresql://…&schema=jobs&hints=off
 
-`schema`, `listen_url` (a direct connection, where the URL leads to a pooler), `hints` (on, off) and `prepare` (on, off) are
-ours; all else is the driver's. This module opens nothing.
+`schema`, `listen_url` (a direct connection, where the URL leads to a pooler), `hints` (on, off) and `prepare` (on, off, and
+auto where nothing is said) are ours; all else is the driver's. This module opens nothing.
 """
 
 from __future__ import annotations
@@ -34,13 +34,14 @@ DEFAULTS: Final[dict[str, Any]] = {
 
 class Place(msgspec.Struct, frozen=True):
     """`name` is for messages and has no password; `direct` are the driver's parameters for a session of its own, `None` where
-    there are to be no hints; `prepare`: the server may keep prepared statements, which most poolers cannot."""
+    there are to be no hints; `prepare`: whether the server may keep prepared statements, which most poolers cannot; `None`: once it is
+    proven that the URL leads to sessions of the server."""
 
     name: str
     schema: str
     parameters: dict[str, Any]
     direct: dict[str, Any] | None
-    prepare: bool
+    prepare: bool | None
 
 
 def place(url: str, schema: str) -> Place:
@@ -57,7 +58,7 @@ def place(url: str, schema: str) -> Place:
         checked_schema(ours.get("schema", schema)),
         parameters,
         direct if hints else None,
-        _switch("prepare", ours.get("prepare", "off")),
+        _prepare(ours.get("prepare", "auto"), "listen_url" in ours),
     )
 
 
@@ -101,6 +102,12 @@ def _switch(name: str, value: str) -> bool:
     if found is None:
         raise ConfigurationError(f"the database URL says {name}={value!r}; it must be on or off")
     return found
+
+
+def _prepare(value: str, has_pooler: bool) -> bool | None:
+    if value.lower() == "auto":
+        return False if has_pooler else None
+    return _switch("prepare", value)
 
 
 def _name(parameters: dict[str, Any]) -> str:

@@ -11,7 +11,8 @@ must never begin or end a transaction, nor open a connection.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager, suppress
 from functools import cache
 from typing import Any, Final, cast
 
@@ -25,6 +26,12 @@ PACKAGE: Final = "perdure.storage.postgres"
 MOST_ROWS: Final = 1000
 MOST_TEXT: Final = 32 * 1024 * 1024
 """Bytes of rows in one statement; the server takes 256 MiB."""
+
+SCANS: Final = b"SELECT " + b", ".join(
+    b"set_config('enable_%s', $1, FALSE)" % way for way in (b"seqscan", b"bitmapscan", b"hashjoin", b"mergejoin")
+)
+"""Whether plans may go by other ways than an index from row to row. A statement that is prepared while its table is small
+keeps its plan when the table has grown: so those are told not to."""
 
 _SCHEMA: Final = re.compile(r"\bperdure\.")
 _FOLD: Final = re.compile(r"\{fold:(.*?)\}")
@@ -78,15 +85,18 @@ class PostgresSession:
         self.connection, self._texts = connection, texts
         self.pipeline: psycopg.Pipeline | None = None
         """Set inside a transaction: statements are sent without waiting for the answers of those before."""
+        self.prepared = False
+        """The server keeps statements and their plans, for which it was told to go by indexes."""
         self.notable = False
         self.changes = 0
         """How many statements were sent that change something."""
 
     def read(self, name: str, *parameters: Parameter) -> Answer:
-        return _rows(self._send(self._texts.of[name], parameters))
+        return self._answers(self._send(self._texts.of[name], parameters))
 
     def several(self, *asked: tuple[str, Parameter]) -> list[Answer]:
         sent = [self._send(self._texts.of[name], (parameter,)) for name, parameter in asked]
+        self._wait()
         return [_rows(cursor) for cursor in sent]
 
     def run(self, name: str, *parameters: Parameter) -> int:
@@ -104,7 +114,7 @@ class PostgresSession:
         return self._counted(self._put(name, head, rows))
 
     def insert(self, name: str, head: Sequence[Value], rows: Sequence[Sequence[Value]]) -> set[str] | None:
-        inserted = [row[0] for cursor in self._put(name, head, rows) for row in cursor.fetchall()]
+        inserted = [row[0] for cursor in self._put(name, head, rows) for row in self._answers(cursor)]
         return None if len(inserted) == len(rows) else set(inserted)
 
     def complete_alone(
@@ -112,7 +122,7 @@ class PostgresSession:
     ) -> set[str]:
         """With entries it is one statement too: nothing is held of those that do not complete by it."""
         if not entries:
-            return {row[0] for cursor in self._put("complete_alone", (now,), rows) for row in cursor.fetchall()}
+            return {row[0] for cursor in self._put("complete_alone", (now,), rows) for row in self._answers(cursor)}
         completed = set[str]()
         for start in range(0, len(rows), MOST_ROWS):
             completed |= self._complete(now, rows[start : start + MOST_ROWS], entries)
@@ -127,7 +137,7 @@ class PostgresSession:
         self.changes += 1
         text = self._texts.of["complete_recorded"]
         sent = self.connection.execute(text, [given[0].decode(), now, given[1].decode()])
-        return {row[0] for row in sent.fetchall()}
+        return {row[0] for row in self._answers(sent)}
 
     def choose(self, name: str, head: Sequence[Value], lanes: Sequence[Sequence[Value]]) -> Answer:
         return self.read(name, lanes, *head)
@@ -137,10 +147,25 @@ class PostgresSession:
 
     def match(self, name: str, terms: Sequence[tuple[str, bool, Parameter]], *parameters: Parameter) -> Answer:
         text = self._texts.matching(name, [(field, negated) for field, negated, _ in terms])
-        return _rows(self._send(text, (*parameters, *(parameter for _, _, parameter in terms))))
+        given = (*parameters, *(parameter for _, _, parameter in terms))
+        with self._free_to_scan():
+            return self._answers(self._send(text, given, prepare=False))
 
-    def _send(self, text: bytes, parameters: Sequence[Parameter]) -> Cursor:
-        return self.connection.execute(text, [_bound(parameter) for parameter in parameters])
+    @contextmanager
+    def _free_to_scan(self) -> Generator[None]:
+        """For what is asked for once, and may concern most rows: planned anew, by whatever way is best."""
+        if not self.prepared or self.pipeline is not None:
+            yield
+            return
+        self.connection.execute(SCANS, ["on"])
+        try:
+            yield
+        finally:
+            with suppress(psycopg.Error):
+                self.connection.execute(SCANS, ["off"])
+
+    def _send(self, text: bytes, parameters: Sequence[Parameter], *, prepare: bool | None = None) -> Cursor:
+        return self.connection.execute(text, [_bound(parameter) for parameter in parameters], prepare=prepare)
 
     def _put(self, name: str, head: Sequence[Value], rows: Sequence[Sequence[Value]]) -> list[Cursor]:
         text, sent = self._texts.of[name], list[Cursor]()
@@ -152,9 +177,18 @@ class PostgresSession:
 
     def _counted(self, sent: Sequence[Cursor]) -> int:
         """How many rows statements changed: their answers are waited for."""
+        self._wait()
+        return sum([cursor.rowcount for cursor in sent])
+
+    def _answers(self, sent: Cursor) -> Answer:
+        self._wait()
+        return _rows(sent)
+
+    def _wait(self) -> None:
+        """Until all that was sent is answered. A sync asks for it, no mere flush: after that alone the server notices when
+        nothing more comes (see `link.STALLED`)."""
         if self.pipeline is not None:
             self.pipeline.sync()
-        return sum([cursor.rowcount for cursor in sent])
 
 
 def _rows(cursor: Cursor) -> Answer:

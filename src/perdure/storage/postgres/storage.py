@@ -7,6 +7,7 @@ sessions by which dead workers are seen, and hints to other processes. This modu
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
 from typing import Final, TypeVar, cast
@@ -32,6 +33,10 @@ MIGRATIONS: Final = f"{PACKAGE}.migrations"
 CLOCK_DIFFERS: Final = 2000
 """Milliseconds by which two hosts may differ before somebody should look."""
 logger = logging.getLogger("perdure")
+
+
+SECOND_LOOK: Final = 0.3
+"""Seconds until a standby that seems to be behind is asked again."""
 
 
 class PostgresStorage(PlannedStorage):
@@ -120,6 +125,9 @@ class PostgresStorage(PlannedStorage):
     def status(self) -> dict[str, object]:
         """What a check-up of this storage wants to know. Raises `StorageError` when it cannot be opened."""
         version, oldest, behind = self._read(_facts)
+        if behind:  # something may just have come that nobody had time for
+            threading.Event().wait(SECOND_LOOK)
+            behind = min(behind, self._read(_facts)[2] or 0)
         return {
             "server_version": version,
             "clock_ahead": self._clock_ahead(),
@@ -169,7 +177,10 @@ class PostgresStorage(PlannedStorage):
             self._database.give(link)
 
     def _vouch(self, witness: Witness) -> None:
-        """The rows of our workers name another session from now on."""
+        """The rows of our workers name another session from now on. One that hears is no pooler's: what leads to it may
+        keep prepared statements."""
+        if witness != NOBODY and self.place.prepare is None:
+            self._database.prepares = True
         mine = sorted(self._liveness.mine)
         if mine:
             with suppress(StorageError):  # the next heartbeat says it again
@@ -184,9 +195,7 @@ def _gone(session: Session) -> list[tuple[str, Witness]]:
 
 
 def _server_now(session: Session) -> int:
-    row = (
-        _own(session).connection.execute(b"SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint").fetchone()
-    )
+    row = _own(session).connection.execute(b"SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint").fetchone()
     assert row is not None
     return int(row[0])
 

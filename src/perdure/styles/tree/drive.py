@@ -20,7 +20,7 @@ import msgspec
 from perdure.codec import DecodeError, TypeCodec, codec_for, failure_of
 from perdure.codec.hints import type_name
 from perdure.engine.bodies import run_function, within
-from perdure.engine.children import check_task, enter, prepared, spec_of, standing
+from perdure.engine.children import check_task, enter, prepared, settling, spec_of, standing
 from perdure.engine.styling import (
     ENDED,
     Encoded,
@@ -31,7 +31,6 @@ from perdure.engine.styling import (
     untraced,
     verdict,
 )
-from perdure.engine.waits import OpenWait
 from perdure.errors import ConfigurationError, Failure, InvalidInputError, PerdureError
 from perdure.model.outline import Part
 from perdure.model.policy import exceeds
@@ -42,7 +41,6 @@ from perdure.styles.tree.joined import Joined, SettledChild, Spawn, StoredTree, 
 from perdure.styles.tree.plan import checked, entry_of, recorded, waiting
 
 if TYPE_CHECKING:
-    from perdure.engine.journal import Ledger
     from perdure.engine.task import Task
     from perdure.engine.verbs import Verbs
 
@@ -225,20 +223,8 @@ class Grove:
 
     async def _settling(self, kind: WaitKind, children: list[Child], *, any_of: bool) -> None:
         """Returns when all of these are settled, the next one is (`any_of`), or the first ends that ends the tree."""
-        ids, failing = tuple(child.id for child in children), kind == "children" and not self.tree.collects
-        verbs, names = self.verbs, {child.task_name for child in children}
-
-        def probe(ledger: Ledger, _: int) -> bool | None:
-            found = [ledger.child_by_id(id) for id in ids]
-            ended = [child.status for child in found if child is not None and child.status in SETTLED]
-            if failing and any(status in UNSUCCESSFUL for status in ended):
-                return True
-            return len(ended) == len(ids) or bool(any_of and ended) or None
-
-        if probe(verbs.driver.ledger, 0) is None:
-            name = names.pop() if len(names) == 1 else ""
-            wait = OpenWait(verbs.unique(kind), kind, name, probe, None, ids, any_of=any_of, failing=failing)
-            await verbs.driver.wait(wait)
+        failing = kind == "children" and not self.tree.collects
+        await settling(self.verbs, kind, children, any_of=any_of, failing=failing)
 
     async def _finalizer(self, finalize: Task[..., Any], text: str) -> NewExecution:
         """What the finalizer is started from. Raises `Verdict` where it does not take what there is for it."""

@@ -1,0 +1,44 @@
+"""A process that stands still in the middle of a transaction: stopped, or cut off without a word. The server does not know,
+and what it holds is locked. Others must not wait for it for ever, and it must change nothing once it goes on."""
+
+from __future__ import annotations
+
+import pytest
+
+from perdure.errors import StorageError
+from perdure.storage.check import check
+from perdure.storage.postgres import PostgresStorage, link
+from perdure.testing.conformance.hand import DONE, LEASE, Hand, activity
+
+pytestmark = pytest.mark.timeout(60)
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that does not wait for long."""
+    monkeypatch.setattr(link, "STALLED", 300)
+
+
+def test_what_a_stalled_process_holds_is_taken_back(postgres_url: str) -> None:
+    stalled, other = (Hand(PostgresStorage(f"{postgres_url}?hints=off")) for _ in range(2))
+    stalled.beat("w1")
+    stalled.add("a", "b")
+    stalled.start("a")
+
+    def stand_still() -> None:
+        with stalled.storage.transaction():
+            assert stalled.commit("a", DONE, entries=[activity("x")]).status == "completed"
+            assert other.storage.reclaim(other.now + 2 * LEASE).released == ("a",)  # it waits, but not for ever
+            other.beat("w2")
+            assert other.start("a", "w2") == 3
+            stalled.commit("a", DONE, entries=[activity("x")])
+
+    with pytest.raises(StorageError, match="others changed meanwhile") as caught:
+        stand_still()
+    assert caught.value.retryable
+    assert stalled.commit("a", DONE, token=1).lost
+    assert other.keys("a") == []
+    assert other.commit("a", DONE).status == "completed"
+    assert check(other.storage) == []
+    for hand in (stalled, other):
+        hand.storage.close()
