@@ -125,6 +125,17 @@ def test_commands_that_change(pair: Pair, words: list[str]) -> None:
     assert "connect to the primary" in cli(pair.copy, *words, code=5).stderr
 
 
+def test_of_several_hosts_the_one_that_is_asked_for(pair: Pair) -> None:
+    """The primary, unless the URL says otherwise."""
+    first, second = (urlsplit(url).netloc.rpartition("@")[2] for url in (pair.copy, pair.url))
+    both = f"postgresql://postgres@{first},{second}{urlsplit(pair.url).path}"
+    for url, only_reads in ((both, False), (f"{both}?target_session_attrs=prefer-standby", True)):
+        storage = PostgresStorage(url)
+        assert storage.get(["a-settled"])[0] is not None
+        assert (storage.status()["standby_behind"] is not None) is only_reads
+        storage.close()
+
+
 def test_a_check_up_knows_it(pair: Pair) -> None:
     found = cli(pair.reader, "doctor").stdout
     assert "standby" in found
