@@ -65,7 +65,7 @@ def pair() -> Iterator[Pair]:
 
 
 def cli(url: str, *words: str, code: int = 0) -> Result:
-    result = CliRunner().invoke(program, ["--url", url, *words], prog_name="perdure")
+    result = CliRunner().invoke(program, ["--url", url, *words], prog_name="perdure", env={"COLUMNS": None})
     assert result.exit_code == code, (result.output, result.stderr)
     return result
 

@@ -102,7 +102,9 @@ async def test_what_a_record_has_is_kept(kept: Kept) -> None:
     assert set(LogContext.ids().values()) == {""}
 
 
-async def test_it_drops_nothing_and_formats_everywhere(kept: Kept) -> None:
+async def test_it_drops_nothing_and_formats_everywhere(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"propagate": True, "disabled": False, "level": logging.NOTSET}.items():
+        monkeypatch.setattr(logging.getLogger("perdure"), name, value)  # a command line before may have set it up
     formatter = logging.Formatter("%(execution_id)s %(task)s %(attempt)s %(activity)s %(message)s")
     library.info("plain")
     logging.getLogger("perdure").warning("of the engine")

@@ -93,10 +93,11 @@ class Hints:
             self._thread.start()
 
     def give(self) -> None:
-        """Tells the others, soon."""
-        if self._proven.is_set() and not self._owing:
+        """Tells the others, soon; what is given between two sessions, by the next one."""
+        if not self._owing:
             self._owing = True
-            self._wake()
+            if self._proven.is_set():
+                self._wake()
 
     def close(self) -> None:
         """Stops listening."""
@@ -170,7 +171,11 @@ class Hints:
             self._tell()
         if self._owing and not self._closed.is_set():
             self._owing = False
-            connection.execute(b"SELECT pg_catalog.pg_notify($1, '')", [self.channel])
+            try:
+                connection.execute(b"SELECT pg_catalog.pg_notify($1, '')", [self.channel])
+            except BaseException:
+                self._owing = True
+                raise
             self._closed.wait(PAUSE)
 
     def _tell(self) -> None:

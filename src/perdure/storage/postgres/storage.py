@@ -48,6 +48,8 @@ class PostgresStorage(PlannedStorage):
     """
 
     migrations_package = MIGRATIONS
+    groups_cost = True
+    """One operation by itself takes fewer round trips than a group of one."""
 
     def __init__(self, url: str, schema: str = "perdure") -> None:
         self.place = place(url, schema)
