@@ -131,6 +131,23 @@ def sessions(url: str) -> dict[str, int]:
         return dict(connection.execute("SELECT id, session_process FROM perdure.workers").fetchall())
 
 
+def test_a_worker_names_its_session_with_its_first_word(
+    opened: Opening, postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else nobody would miss one that is killed in its first moments, before its lease ends."""
+    storage, late = opened(), threading.Event()
+    prove = storage._hints._prove  # pyright: ignore[reportPrivateUsage]
+
+    def slowly(channel: str, text: str) -> None:
+        late.wait(0.1)
+        prove(channel, text)
+
+    monkeypatch.setattr(storage._hints, "_prove", slowly)
+    storage.listen(lambda: None)
+    Hand(storage).beat("w1")
+    assert sessions(postgres_url)["w1"] == storage._hints.witness[1] > 0
+
+
 @pytest.fixture
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is seen is believed at once."""

@@ -37,6 +37,8 @@ PROOF: Final = 2.0
 """Seconds in which a proof must be heard."""
 AGAIN: Final = 30.0
 """Seconds until it is tried again: the server may only have been slow."""
+DECISION: Final = 1.0
+"""Seconds for which a new worker waits for the session that is to stand for it."""
 
 LONGEST_NAME: Final = 57
 """Letters of a schema's name in a channel's, which has 63 at most."""
@@ -58,7 +60,7 @@ class Hints:
         self._clock = SystemClock()
         self._callbacks: list[Callable[[], None]] = []
         self._thread: threading.Thread | None = None
-        self._closed, self._proven = threading.Event(), threading.Event()
+        self._closed, self._proven, self._decided = threading.Event(), threading.Event(), threading.Event()
         self._ears: socket.socket | None = None
         self._mouth: socket.socket | None = None
         """A line to the thread."""
@@ -76,6 +78,13 @@ class Hints:
     def works(self, patience: float = 0.0) -> bool:
         """Whether this process hears others; waits up to `patience` seconds for the proof."""
         return self._proven.wait(patience)
+
+    def decided(self) -> Witness:
+        """As `witness`, once it is known whether there is to be one: a worker whose row names no session is missed by nobody
+        before its lease ends, though its process may be killed in its first moments."""
+        if self._thread is not None:
+            self._decided.wait(DECISION)
+        return self.witness
 
     def age(self) -> float:
         """For how many seconds the session has stood; 0 where there is none."""
@@ -120,6 +129,7 @@ class Hints:
             except Exception as error:
                 logger.debug("hints of others cannot be heard, they are looked for instead: %s", error)
             finally:
+                self._decided.set()
                 self._proven.clear()
                 self._disown()
             self._closed.wait(retry)
@@ -131,6 +141,7 @@ class Hints:
             logger.info(
                 "no notification arrives here (a pooler?): changes of others are found by looking; see listen_url"
             )
+            self._decided.set()
             self._closed.wait(AGAIN)
             return
         connection.prepare_threshold = PREPARED_AFTER
@@ -139,6 +150,7 @@ class Hints:
             self.witness = (str(row[0]), int(row[1]))
         self._since = self._clock.monotonic()
         self._proven.set()
+        self._decided.set()
         self._vouch(self.witness)
         self._tell()
         self._wake()  # what is owed since the session before must not wait for a word from others
@@ -198,7 +210,7 @@ class Hints:
                 each.close()
         self._ears = self._mouth = self._thread = None
         self._owing, self.witness = False, NOBODY
-        self._closed, self._proven = threading.Event(), threading.Event()
+        self._closed, self._proven, self._decided = threading.Event(), threading.Event(), threading.Event()
         self._callbacks.clear()
 
 

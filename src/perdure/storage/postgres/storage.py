@@ -88,9 +88,10 @@ class PostgresStorage(PlannedStorage):
         mine = self._liveness.mine
         if beat.leaving:
             mine.discard(beat.worker.id)
+            witness = NOBODY
         else:
+            witness = self._hints.witness if beat.worker.id in mine else self._hints.decided()
             mine.add(beat.worker.id)
-        witness = NOBODY if beat.leaving else self._hints.witness
         return self._write(lambda session: leases.heartbeat(session, beat, now, witness), now)
 
     def reclaim(self, now: int, judged: int | None = None) -> Reclaimed:
