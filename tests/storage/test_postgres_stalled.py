@@ -3,6 +3,10 @@ and what it holds is locked. Others must not wait for it for ever, and it must c
 
 from __future__ import annotations
 
+import threading
+from contextlib import closing, suppress
+
+import psycopg
 import pytest
 
 from perdure.errors import StorageError
@@ -42,3 +46,46 @@ def test_what_a_stalled_process_holds_is_taken_back(postgres_url: str) -> None:
     assert check(other.storage) == []
     for hand in (stalled, other):
         hand.storage.close()
+
+
+def begun(connection: psycopg.Connection) -> None:
+    """Holds an execution, and is in the midst of sending more."""
+    connection.execute("BEGIN")
+    connection.execute("SELECT FROM perdure.executions WHERE id = 'a' FOR UPDATE")
+    connection.pgconn.send_flush_request()
+    connection.pgconn.flush()
+
+
+def test_one_that_stands_still_while_it_sends_is_ended(postgres_url: str) -> None:
+    """Between two statements of a pipeline the server counts a session as active: its own limits do not hold there."""
+    waiting, beating = (Hand(PostgresStorage(f"{postgres_url}?hints=off")) for _ in range(2))
+    waiting.add("a")
+    cancelled = threading.Event()
+
+    def cancel() -> None:
+        waiting.cancel("a")
+        cancelled.set()
+
+    waiter = threading.Thread(target=cancel)
+    with closing(psycopg.connect(postgres_url, autocommit=True)) as stalled:
+        with suppress(psycopg.OperationalError), stalled.pipeline():
+            begun(stalled)
+            waiter.start()
+            while not cancelled.wait(0.05):
+                beating.beat("w2")
+        assert stalled.closed
+    waiter.join()
+    assert waiting.row("a").status == "cancelled"
+    for hand in (waiting, beating):
+        hand.storage.close()
+
+
+def test_one_for_whom_nobody_waits_is_left_alone(postgres_url: str) -> None:
+    hand = Hand(PostgresStorage(f"{postgres_url}?hints=off"))
+    hand.add("a")
+    with closing(psycopg.connect(postgres_url, autocommit=True)) as slow, slow.pipeline():
+        begun(slow)
+        threading.Event().wait(0.5)
+        hand.beat("w2")
+        slow.execute("ROLLBACK")
+    hand.storage.close()

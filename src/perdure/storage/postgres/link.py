@@ -24,7 +24,8 @@ BEGIN: Final = b"BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
 LOOK: Final = b"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 STALLED: Final = 10_000
 """Milliseconds: the server ends the session of a process that stands still inside a transaction for so long. It holds locks, and
-whoever is stopped or cut off without a word would hold them for ever."""
+whoever is stopped or cut off without a word would hold them for ever. While it waits for the rest of what is being sent the
+server counts the session as active, and this limit does not hold: there the heartbeats of others end it (`stalled.sql`)."""
 COLLATIONS: Final = """
 SELECT collname FROM pg_catalog.pg_collation
 WHERE collname IN ('pg_c_utf8', 'und-x-icu') AND collnamespace = 'pg_catalog'::regnamespace

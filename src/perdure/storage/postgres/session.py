@@ -38,7 +38,7 @@ ANEW: Final = frozenset(
         "enqueue_mixed", "externals", "gone", "heard", "known_signals", "late", "late_workers", "orphans", "overdue",
         "page_executions", "page_externals", "page_journal", "page_signals", "prunable", "remove_entries",
         "remove_externals", "remove_signals", "remove_trees", "size_executions", "size_externals", "size_journal",
-        "size_signals", "standing", "stats", "workers",
+        "size_signals", "stalled", "standing", "stats", "workers",
     }
 )  # fmt: skip
 """Statements that are planned each time: rare ones, and those that go by an index only when they see that a table is large."""

@@ -20,7 +20,7 @@ from perdure.model.records import Beat, Heartbeat, Reclaimed, WorkerRow
 from perdure.storage._sql import leases, maintenance, migrations, reading, statements
 from perdure.storage._sql.session import Session
 from perdure.storage._sql.storage import PlannedStorage
-from perdure.storage.postgres import seals
+from perdure.storage.postgres import link, seals
 from perdure.storage.postgres.database import Database
 from perdure.storage.postgres.hints import NOBODY, Hints, Witness, notify
 from perdure.storage.postgres.ledger import PostgresLedger
@@ -85,6 +85,7 @@ class PostgresStorage(PlannedStorage):
         self._hints.listen(callback)
 
     def heartbeat(self, beat: Heartbeat, now: int) -> Beat:
+        self._end_stalled()
         mine = self._liveness.mine
         if beat.leaving:
             mine.discard(beat.worker.id)
@@ -172,12 +173,20 @@ class PostgresStorage(PlannedStorage):
         dead = set(self._liveness.dead(gone, age))
         return [(id, witness) for id, witness in gone if id in dead]
 
+    def _end_stalled(self) -> None:
+        """A worker that is stopped while it sends a transaction keeps others from what that has locked, until it is ended."""
+        for process, ended in self._read(lambda session: session.read("stalled", link.STALLED)):
+            if ended:
+                logger.warning(
+                    "ended session %s of the server: its process stands still, and others wait for it", process
+                )
+
     def _prove(self, channel: str, text: str) -> None:
-        link = self._database.take()
+        taken = self._database.take()
         try:
-            notify(link.connection, channel, text)
+            notify(taken.connection, channel, text)
         finally:
-            self._database.give(link)
+            self._database.give(taken)
 
     def _vouch(self, witness: Witness) -> None:
         """The rows of our workers name another session from now on. One that hears is no pooler's: what leads to it may
