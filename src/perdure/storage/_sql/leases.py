@@ -184,11 +184,7 @@ def _release(session: Session, worker_id: str, ids: Collection[str], now: int) -
     draft = Draft(session, now)
     moves = Moves(draft)
     ends: list[End] = []
-    draft.load_up(ids)
-    for id in sorted(ids):
-        work = draft.rows.get(id)
-        if work is None or work.status != "running" or work.worker_id != worker_id:
-            continue
+    for work in draft.held(dict.fromkeys(ids, worker_id)):
         work.token, work.crashes = work.token + 1, max(work.crashes - 1, 0)
         draft.touch(work)
         if work.cancel_reason is not None:
