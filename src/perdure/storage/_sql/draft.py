@@ -65,6 +65,7 @@ class Work(msgspec.Struct):
     parent_id: str | None
     retention: int | None
     max_crashes: int
+    created_at: int
     was: int = 0
 
     def place(self, now: int) -> int:
