@@ -134,7 +134,6 @@ class PostgresStorage(PlannedStorage):
             "server_version": version,
             "clock_ahead": self._clock_ahead(),
             "oldest_snapshot": oldest,
-            "schema_version": self.schema_version(),
             "hints": self.place.direct is not None,
             "hints_work": self._hints.works(5.0) if self.place.direct is not None and behind is None else False,
             "standby_behind": behind,

@@ -124,7 +124,6 @@ class SQLiteStorage(PlannedStorage):
                 "sqlite_version": sqlite3.sqlite_version,
                 "wal_reset_bug": is_affected(sqlite3.sqlite_version_info),
                 "journal_mode": connection.execute("PRAGMA journal_mode").fetchone()[0],
-                "schema_version": max(SQLiteLedger(connection).applied(), default=0),
                 "wal_bytes": checkpoints.wal_bytes() if checkpoints is not None else None,
                 "locks_work": self._liveness.works,
                 "hints_work": self._hints.works,
