@@ -114,13 +114,12 @@ def _write(
 ) -> set[str] | None:
     """The ids that went in; `None` when all did."""
     groups = _groups(items, fences)
-    alone = len(groups) == 1 and all(fence is UNFENCED for fence in fences)
-    last = last and alone and not any(map(_is_special, items))
     session.notable = session.notable or any(item.worker_id is None for item in items)
     if len(groups) > MOST_GROUPS and len(items) < len(groups) * SMALL_GROUP:
         return session.insert(
             "enqueue_mixed", (now,), [(*own, *shared, *fence) for shared, fence, group in groups for own in group]
         )
+    last = last and len(groups) == 1 and groups[0][1] is UNFENCED and not any(map(_is_special, items))
     created: set[str] = set()
     complete = True
     for shared, fence, group in groups:
