@@ -12,8 +12,6 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
 from typing import Final, TypeVar, cast
 
-from msgspec.structs import replace
-
 from perdure.clock import SystemClock
 from perdure.errors import StorageError
 from perdure.model.records import Beat, Heartbeat, Reclaimed, WorkerRow
@@ -105,8 +103,7 @@ class PostgresStorage(PlannedStorage):
 
     def workers(self, now: int) -> list[WorkerRow]:
         dead = dict(self._dead())
-        rows = self._read(reading.workers)
-        return [replace(row, lease_until=min(row.lease_until, now)) if row.id in dead else row for row in rows]
+        return reading.with_dead(self._read(reading.workers), dead, now)
 
     def seal(self) -> None:
         self._database.write(lambda session: seals.seal(_own(session).connection, self.place.schema))
