@@ -12,7 +12,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
 from typing import Final, TypeVar, cast
 
-from perdure.clock import SystemClock
+from perdure.clock import CLOCK_DIFFERS, SystemClock
 from perdure.errors import StorageError
 from perdure.model.records import Beat, Heartbeat, Reclaimed, WorkerRow
 from perdure.storage._sql import leases, maintenance, migrations, reading, statements
@@ -28,8 +28,6 @@ from perdure.storage.postgres.session import PACKAGE, PostgresSession, located
 
 T = TypeVar("T")
 MIGRATIONS: Final = f"{PACKAGE}.migrations"
-CLOCK_DIFFERS: Final = 2000
-"""Milliseconds by which two hosts may differ before somebody should look."""
 logger = logging.getLogger("perdure")
 
 
