@@ -19,6 +19,8 @@ from perdure.errors import ConfigurationError
 
 Duration = float | timedelta
 LAST_YEAR: Final = 9000
+CLOCK_DIFFERS: Final = 2000
+"""Milliseconds by which two hosts may differ before somebody should look."""
 
 
 class Cancellable(Protocol):

@@ -244,6 +244,17 @@ def test_values_that_cannot_be_stored(hand: Hand, fields: dict[str, object]) -> 
     assert hand.row("good").status == "pending"
 
 
+@pytest.mark.parametrize("ids", ["abac", "abca"])
+def test_of_one_operation_all_goes_in_or_nothing(hand: Hand, storage: PostgresStorage, ids: str) -> None:
+    """Also where the items are written in several steps, because some of them meet each other."""
+    items = [hand.new(id) for id in ids]
+    items[-1] = hand.new(ids[-1], priority=10**10)
+    with pytest.raises(ValueError, match="cannot store"):
+        storage.enqueue(items, hand.now)
+    assert hand.status(*"abc") == [None] * 3
+    assert [answer.id for answer in hand.add(*ids)] == list(ids)
+
+
 def test_a_nul_in_json_does_not_break_a_search(hand: Hand) -> None:
     hand.add("a", input=r'"\u0000 \\u0000"', tags=r'{"k\u0000":"v\\u0000"}')
     assert hand.row("a").input == r'"\u0000 \\u0000"'

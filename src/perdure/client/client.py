@@ -43,7 +43,6 @@ from perdure.telemetry import Told
 
 R = TypeVar("R")
 Order = Literal["newest", "oldest"]
-HandOff = Callable[[NewExecution], NewExecution]
 BITE = 500
 
 

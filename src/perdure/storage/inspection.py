@@ -13,6 +13,7 @@ from typing import Final, Literal, cast
 
 import msgspec
 
+from perdure.clock import CLOCK_DIFFERS
 from perdure.errors import StorageError
 from perdure.storage._sql import migrations
 from perdure.storage._sql.storage import PlannedStorage
@@ -23,8 +24,6 @@ from perdure.storage.sqlite import SQLiteStorage
 
 Level = Literal["ok", "warn", "bad"]
 LARGE_LOG: Final = 256 * 1024 * 1024
-CLOCK_DIFFERS: Final = 2000
-"""Milliseconds by which two hosts may differ before somebody should look."""
 STANDBY_LAGS: Final = 10_000
 """Milliseconds."""
 OLD_SNAPSHOT: Final = 1_000_000

@@ -165,16 +165,6 @@ class Worker:
         """How many executions hold a slot."""
         return len(self._active)
 
-    @property
-    def quiet(self) -> bool:
-        """Whether no body of this worker can go on by itself: all wait, or none is here."""
-        return not self._holding and not self.pools.busy
-
-    def describe(self) -> dict[str, object]:
-        """What this worker holds, for diagnostics."""
-        phases = {id: driver.phase for id, driver in self._drivers.items()}
-        return {"id": self.id, "active": len(self._active), "lingering": len(self._lingering), "phases": phases}
-
     # -- claiming -----------------------------------------------------------------------------------------------------
 
     def _free(self) -> int:

@@ -8,7 +8,7 @@ changes of one row (a parent whose children settle in one batch) become one writ
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -65,6 +65,7 @@ class Work(msgspec.Struct):
     parent_id: str | None
     retention: int | None
     max_crashes: int
+    created_at: int
     was: int = 0
 
     def place(self, now: int) -> int:
@@ -106,6 +107,14 @@ class Draft:
         holds their roots too: so who changes a tree keeps others from changing it."""
         if found := list(dict.fromkeys(ids)):
             self.adopt("load_up", found)
+
+    def held(self, holders: Mapping[str, str]) -> Iterator[Work]:
+        """Loads executions that may settle; gives, in order of ids, those that these workers still hold."""
+        self.load_up(holders)
+        for id in sorted(holders):
+            work = self.rows.get(id)
+            if work is not None and work.status == "running" and work.worker_id == holders[id]:
+                yield work
 
     def adopt(self, name: str, *parameters: Value | Sequence[Value]) -> list[Work]:
         """Loads what a statement answers and gives it in order of ids; rows loaded before stay as they are now."""

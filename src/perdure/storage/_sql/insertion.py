@@ -52,7 +52,7 @@ def insert(
     answers: list[Enqueued | Conflict] = []
     start = 0
     for end in _runs(items):
-        answers += _insert_distinct(session, items[start:end], fences[start:end], now)
+        answers += _insert_distinct(session, items[start:end], fences[start:end], now, last=end == len(items))
         start = end
     return answers
 
@@ -91,9 +91,10 @@ def _names(item: NewExecution) -> list[object]:
 
 
 def _insert_distinct(
-    session: Session, items: Sequence[NewExecution], fences: Sequence[Fence], now: int
+    session: Session, items: Sequence[NewExecution], fences: Sequence[Fence], now: int, *, last: bool
 ) -> list[Enqueued | Conflict]:
-    created = _write(session, items, fences, now)
+    """Stores executions that do not meet each other; `last`: none of this operation follow."""
+    created = _write(session, items, fences, now, last=last)
     _copy_entries(session, items if created is None else [item for item in items if item.id in created])
     if created is None:
         return [_created(item) for item in items]
@@ -108,15 +109,17 @@ def _created(item: NewExecution) -> Enqueued:
     return Enqueued(item.id, True, "running", True)
 
 
-def _write(session: Session, items: Sequence[NewExecution], fences: Sequence[Fence], now: int) -> set[str] | None:
+def _write(
+    session: Session, items: Sequence[NewExecution], fences: Sequence[Fence], now: int, *, last: bool
+) -> set[str] | None:
     """The ids that went in; `None` when all did."""
     groups = _groups(items, fences)
-    last = len(groups) == 1 and all(fence is UNFENCED for fence in fences) and not any(map(_is_special, items))
     session.notable = session.notable or any(item.worker_id is None for item in items)
     if len(groups) > MOST_GROUPS and len(items) < len(groups) * SMALL_GROUP:
         return session.insert(
             "enqueue_mixed", (now,), [(*own, *shared, *fence) for shared, fence, group in groups for own in group]
         )
+    last = last and len(groups) == 1 and groups[0][1] is UNFENCED and not any(map(_is_special, items))
     created: set[str] = set()
     complete = True
     for shared, fence, group in groups:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from heapq import nsmallest
 from operator import itemgetter
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import msgspec
 
@@ -31,36 +31,43 @@ DUE, PRIORITY, JOURNALED, ID = 23, 13, 7, 0
 OUTLOOK: Final = 4
 """How many columns say what may be expected."""
 
+Lane: TypeAlias = tuple[str, str]
+"""A queue and a task."""
+
 
 def claim(session: Session, request: ClaimRequest, now: int) -> Claimed:
     """Leases work to a worker."""
     lanes = _few_lanes(request)
     at_once = session.claim_due(request, lanes, now) if lanes else None
     if at_once is not None:
-        return _claimed(session, request, now, *at_once)
-    return _in_steps(session, request, now, session.read("outlook", now, request.queues)[0])
+        return _claimed(session, request, now, lanes, *at_once)
+    return _in_steps(session, request, now, lanes, session.read("outlook", now, request.queues)[0])
 
 
-def _in_steps(session: Session, request: ClaimRequest, now: int, outlook: Sequence[Any]) -> Claimed:
-    """Leases work, given what may be expected."""
+def _in_steps(
+    session: Session, request: ClaimRequest, now: int, lanes: Sequence[Lane], outlook: Sequence[Any]
+) -> Claimed:
+    """Leases work, given the lanes (none: they are many) and what may be expected."""
     next_due, unpromoted, ready, suspects = outlook[:OUTLOOK]
     if request.ids:
         places = _named(session, request, now)
     else:
         if unpromoted:
             session.do("promote", now, request.queues, max(LEAST_PROMOTED, 2 * request.limit))
-        places = _due(session, request, now, bool(ready or unpromoted), bool(suspects or unpromoted))
+        places = _due(session, request, now, lanes, bool(ready or unpromoted), bool(suspects or unpromoted))
     claims = _lease(session, request.worker_id, places, now) if places else ()
     asks = bool(ready) and not request.ids and len(claims) < request.limit
     passed_over = asks and session.passed_over(now, request.queues, request.tasks)
     return _answer(session, request, now, claims, next_due, passed_over)
 
 
-def _claimed(session: Session, request: ClaimRequest, now: int, rows: Answer, passed_over: bool) -> Claimed:
+def _claimed(
+    session: Session, request: ClaimRequest, now: int, lanes: Sequence[Lane], rows: Answer, passed_over: bool
+) -> Claimed:
     """The answer to a claim that was made at once; in steps after all, where there is more to it."""
     next_due, unpromoted, _, suspects = rows[0][:OUTLOOK]
     if unpromoted or (suspects and request.suspects):
-        return _in_steps(session, request, now, rows[0])
+        return _in_steps(session, request, now, lanes, rows[0])
     leased = [row[OUTLOOK:] for row in rows if row[OUTLOOK] is not None]
     return _answer(session, request, now, _claims(leased), next_due, passed_over)
 
@@ -134,25 +141,26 @@ def _without_suspects(rows: Sequence[Sequence[Any]], request: ClaimRequest) -> I
         yield row
 
 
-def _due(session: Session, request: ClaimRequest, now: int, ready: bool, suspects: bool) -> list[int | str]:
+def _due(
+    session: Session, request: ClaimRequest, now: int, lanes: Sequence[Lane], ready: bool, suspects: bool
+) -> list[int | str]:
     """The places of due work that fits, by priority, then due time, then id; `ready` and `suspects`: what there may be."""
     if request.limit <= 0:
         return []
-    lanes = _lanes(session, request) if ready else []
+    lanes = (lanes or _lanes(session, request)) if ready else []
     rows = session.choose("choose", (now, request.limit), lanes) if lanes else []
     if suspects and request.suspects:
         rows += session.read("suspect", now, request.queues, request.tasks)
     return [row[3] for row in nsmallest(request.limit, rows, key=itemgetter(0, 1, 2))]
 
 
-def _lanes(session: Session, request: ClaimRequest) -> list[tuple[str, str]]:
-    if lanes := _few_lanes(request):
-        return lanes
+def _lanes(session: Session, request: ClaimRequest) -> list[Lane]:
+    """Of many lanes, those that have work."""
     queues, tasks = dict.fromkeys(request.queues), dict.fromkeys(request.tasks)
     return [(queue, task) for queue, task in session.read("lanes", list(queues), list(tasks))]
 
 
-def _few_lanes(request: ClaimRequest) -> list[tuple[str, str]]:
+def _few_lanes(request: ClaimRequest) -> list[Lane]:
     """The lanes of a claim of what is due; nothing where they are many."""
     queues, tasks = dict.fromkeys(request.queues), dict.fromkeys(request.tasks)
     if request.ids or request.limit <= 0 or len(queues) * len(tasks) > FEW_LANES:
@@ -184,11 +192,7 @@ def _release(session: Session, worker_id: str, ids: Collection[str], now: int) -
     draft = Draft(session, now)
     moves = Moves(draft)
     ends: list[End] = []
-    draft.load_up(ids)
-    for id in sorted(ids):
-        work = draft.rows.get(id)
-        if work is None or work.status != "running" or work.worker_id != worker_id:
-            continue
+    for work in draft.held(dict.fromkeys(ids, worker_id)):
         work.token, work.crashes = work.token + 1, max(work.crashes - 1, 0)
         draft.touch(work)
         if work.cancel_reason is not None:

@@ -71,11 +71,7 @@ def _take_back(draft: Draft, moves: Moves) -> tuple[list[Work], list[End]]:
     taken: list[Work] = []
     ends: list[End] = []
     orphans = {str(row[0]): str(row[1]) for row in draft.session.read("orphans")}
-    draft.load_up(orphans)
-    for id in sorted(orphans):
-        work = draft.rows.get(id)
-        if work is None or work.status != "running" or work.worker_id != orphans[id]:
-            continue
+    for work in draft.held(orphans):
         work.token += 1
         draft.touch(work)
         end = _end_of_lost(work)

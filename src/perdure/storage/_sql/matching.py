@@ -27,8 +27,9 @@ def conditions(query: Query, now: int) -> list[Condition]:
         if term.field not in FIELDS:
             raise ValueError(f"a query has no field {term.field!r}; it has {', '.join(FIELDS)}")
         fragment = _fragment(term)
-        parameter = PARAMETERS[fragment if fragment in PARAMETERS else term.field](term.values)
-        found.append((fragment, term.negated, now - _longest(term.values) if term.field == "since" else parameter))
+        since = term.field == "since"
+        parameter = now - _longest(term.values) if since else PARAMETERS.get(fragment, _values)(term.values)
+        found.append((fragment, term.negated, parameter))
     return found
 
 
@@ -65,16 +66,8 @@ def _longest(values: tuple[str, ...]) -> int:
 
 
 PARAMETERS: Final[dict[str, Callable[[tuple[str, ...]], Parameter]]] = {
-    "since": _longest,
-    "status": _values,
-    "task": _values,
-    "queue": _values,
     "tag": _pairs,
     "error": _lower,
-    "waiting": _values,
-    "parent": _values,
-    "root": _values,
-    "state": _values,
-    "id": _values,
     "id_ranges": _ranges,
 }
+"""What a fragment asks for, where it is not the values as they stand."""

@@ -45,7 +45,6 @@ class Moves:
     def __init__(self, draft: Draft) -> None:
         self.draft, self.now = draft, draft.now
         self.touched: set[str] = set()
-        self._since: dict[str, int] = {}
 
     @property
     def woken(self) -> tuple[str, ...]:
@@ -71,7 +70,7 @@ class Moves:
         if heard or work.marks & CHILD_REOPENED:
             moments.append(self.now)
         if outcome.wake_failed is not None and self._failed(work) > outcome.wake_failed:
-            moments.append(self._created(work.id))
+            moments.append(_ahead(work))
         work.wake_any, work.wake_all, work.rest_until = outcome.wake_any, outcome.wake_all, outcome.rest_until
         moments += self._joined(work)
         self.move(work, "waiting", min(moments, default=None), PASS)
@@ -157,12 +156,6 @@ class Moves:
         self.draft.flush()
         return int(self.draft.session.read("count_failed", work.id)[0][0])
 
-    def _created(self, id: str) -> int:
-        """Since when an execution is due that has to end its children: it goes before those that have not begun."""
-        if id not in self._since:
-            self._since[id] = int(self.draft.session.read("created", id)[0][0]) - 1
-        return self._since[id]
-
     def _joined(self, work: Work) -> Iterator[int]:
         """The moments at which the conditions on children make an execution due, as far as they are met."""
         if work.wake_all is not None and work.children_settled >= work.wake_all:
@@ -187,7 +180,7 @@ class Moves:
                 for at in self._joined(parent):
                     self.wake(parent, at)
                 if parent.marks & WAKES_AT_FAILURE and work.status in UNSUCCESSFUL and not work.stale:
-                    self.wake(parent, self._created(parent.id))
+                    self.wake(parent, _ahead(parent))
         self._close(work)
 
     def _close(self, work: Work) -> None:
@@ -208,3 +201,8 @@ class Moves:
             work.children_closed -= 1
             self.draft.touch(work, COUNTS)
             work = self.draft.need(work.parent_id) if was_closed and work.parent_id is not None else None
+
+
+def _ahead(work: Work) -> int:
+    """Since when an execution is due that has to end its children: it goes before those that have not begun."""
+    return work.created_at - 1

@@ -6,10 +6,11 @@ Each function reads inside one snapshot that its caller has opened.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from typing import Any, Final
 
 import msgspec
+from msgspec.structs import replace
 
 from perdure.model.externals import Completion
 from perdure.model.query import Query
@@ -80,6 +81,11 @@ def stats(session: Session, now: int) -> list[Stat]:
 def workers(session: Session) -> list[WorkerRow]:
     """Workers in order of id."""
     return [_worker(*row) for row in session.read("workers")]
+
+
+def with_dead(rows: Sequence[WorkerRow], dead: Container[str], now: int) -> list[WorkerRow]:
+    """Workers as people are to see them: the lease of one that is seen to be dead is over, whatever its row says."""
+    return [replace(row, lease_until=min(row.lease_until, now)) if row.id in dead else row for row in rows]
 
 
 def _worker(

@@ -32,6 +32,10 @@ TABLES: Final = (
 )
 STAYING: Final = ("workers", "schema_version")
 """Tables that are not copied."""
+GUARDED: Final = (*(table.name for table in TABLES), "workers")
+"""Tables that a sealed store does not let anybody change: all that hold data of ours."""
+SEALED: Final = "sealed: this store was moved"
+"""How a refusal begins."""
 
 
 def page(session: Session, table: Table, after: Sequence[Any]) -> Answer:

@@ -109,23 +109,9 @@ class Database:
                     self.give(link)
         raise AssertionError
 
-    def afterwards(self, action: Callable[[], None]) -> None:
-        """Does something once the transaction of this work is durable; never, if it is not."""
-        current: Group = self._local.working
-        current.afterwards.append(action)
-
     @property
     def _group(self) -> Group | None:
         return getattr(self._local, "group", None)
-
-    @contextmanager
-    def working(self, group: Group) -> Generator[None]:
-        """While a work of this group runs in this thread."""
-        before, self._local.working = getattr(self._local, "working", None), group
-        try:
-            yield
-        finally:
-            self._local.working = before
 
     def tell(self) -> None:
         """Something notable was committed."""
@@ -189,7 +175,6 @@ class Group:
         self._done: list[tuple[Callable[[Session], Any], Any]] = []
         self._broken = False
         self._tries, self._reconnects = TRIES, RECONNECTS
-        self.afterwards: list[Callable[[], None]] = []
 
     def run(self, work: Callable[[Session], T], *, reads: bool = False) -> T:
         """Does one work. Raises what it raises; a work that fails after it changed something breaks the whole."""
@@ -199,8 +184,7 @@ class Group:
             try:
                 session = self._begun().session
                 before = session.changes
-                with self._database.working(self):
-                    answer = work(session)
+                answer = work(session)
             except BaseException as error:
                 if session is not None and session.committing is not None and _is_open(error):
                     raise self._unknown(error) from error
@@ -241,7 +225,6 @@ class Group:
     def abandon(self) -> None:
         """Nothing of it happened."""
         link, self._link = self._link, None
-        self.afterwards.clear()
         if link is not None:
             link.roll_back()
             self._database.give(link)
@@ -256,16 +239,13 @@ class Group:
         self._database.give(link)
         if notable and self._done:
             self._database.tell()
-        for action in self.afterwards:
-            action()
 
     def _begun(self) -> Link:
         """The connection, inside the transaction with all that was done in it."""
         if self._link is None:
             link = self._link = self._database.take()
             link.begin(alone=not self._strict)
-            with self._database.working(self):
-                answers = [work(link.session) for work, _ in self._done]
+            answers = [work(link.session) for work, _ in self._done]
             if self._strict and answers != [answer for _, answer in self._done]:
                 raise StorageError(
                     "others changed meanwhile what this transaction had read: none of it is kept; try again",

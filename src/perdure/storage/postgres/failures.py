@@ -17,7 +17,7 @@ from psycopg import errors
 
 from perdure.errors import StorageError
 from perdure.storage._sql.session import OvertakenError
-from perdure.storage.postgres.seals import SEALED
+from perdure.storage._sql.transfer import SEALED
 
 OVERTAKEN: Final = (
     OvertakenError,

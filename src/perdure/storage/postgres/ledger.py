@@ -11,6 +11,7 @@ from typing import Final, LiteralString, cast
 
 from perdure.errors import StorageError
 from perdure.storage._sql.migrations import Migration, statements
+from perdure.storage._sql.transfer import GUARDED
 from perdure.storage.postgres.session import Connection, located
 
 TABLE: Final = """
@@ -21,7 +22,6 @@ CREATE TABLE IF NOT EXISTS perdure.schema_version (
     applied_at BIGINT NOT NULL
 )
 """
-OURS: Final = frozenset({"executions", "journal", "signals", "externals", "workers"})
 
 
 class PostgresLedger:
@@ -38,7 +38,7 @@ class PostgresLedger:
             ).fetchall()
         }
         if "schema_version" not in tables:
-            if found := sorted(tables & OURS):
+            if found := sorted(tables & set(GUARDED)):
                 raise StorageError(
                     f"schema {self._schema!r} holds tables of something else ({', '.join(found)}): choose another one with "
                     f"schema=…"

@@ -10,11 +10,8 @@ from typing import Any, Final, LiteralString, cast
 
 import psycopg
 
-from perdure.storage._sql.transfer import TABLES
+from perdure.storage._sql.transfer import GUARDED, SEALED
 
-SEALED: Final = "sealed: this store was moved"
-"""How a refusal begins."""
-_GUARDED: Final = (*(table.name for table in TABLES), "workers")
 _REFUSE: Final = f"""
 CREATE OR REPLACE FUNCTION {{schema}}.refuse() RETURNS trigger LANGUAGE plpgsql AS
 $$BEGIN RAISE EXCEPTION '{SEALED}' USING ERRCODE = 'object_not_in_prerequisite_state'; END$$
@@ -31,7 +28,7 @@ def seal(connection: psycopg.Connection[Any], schema: str) -> None:
     if is_sealed(connection, schema):
         return
     _run(connection, _REFUSE.format(schema=schema))
-    for table in _GUARDED:
+    for table in GUARDED:
         _run(
             connection,
             f"CREATE TRIGGER sealed BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON {schema}.{table} "
@@ -42,7 +39,7 @@ def seal(connection: psycopg.Connection[Any], schema: str) -> None:
 
 def unseal(connection: psycopg.Connection[Any], schema: str) -> None:
     """Inside a transaction; does nothing where it is done."""
-    for table in _GUARDED:
+    for table in GUARDED:
         _run(connection, f"DROP TRIGGER IF EXISTS sealed ON {schema}.{table}")
     _run(connection, f"DROP INDEX IF EXISTS {schema}.executions_seq")
 
@@ -50,7 +47,7 @@ def unseal(connection: psycopg.Connection[Any], schema: str) -> None:
 def is_sealed(connection: psycopg.Connection[Any], schema: str) -> bool:
     """Whether all triggers stand."""
     found = connection.execute(_SEALED.encode(), [schema]).fetchone()
-    return found is not None and found[0] == len(_GUARDED)
+    return found is not None and found[0] == len(GUARDED)
 
 
 def _run(connection: psycopg.Connection[Any], statement: str) -> None:

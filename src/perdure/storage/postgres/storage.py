@@ -12,9 +12,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
 from typing import Final, TypeVar, cast
 
-from msgspec.structs import replace
-
-from perdure.clock import SystemClock
+from perdure.clock import CLOCK_DIFFERS, SystemClock
 from perdure.errors import StorageError
 from perdure.model.records import Beat, Heartbeat, Reclaimed, WorkerRow
 from perdure.storage._sql import leases, maintenance, migrations, reading, statements
@@ -30,8 +28,6 @@ from perdure.storage.postgres.session import PACKAGE, PostgresSession, located
 
 T = TypeVar("T")
 MIGRATIONS: Final = f"{PACKAGE}.migrations"
-CLOCK_DIFFERS: Final = 2000
-"""Milliseconds by which two hosts may differ before somebody should look."""
 logger = logging.getLogger("perdure")
 
 
@@ -107,8 +103,7 @@ class PostgresStorage(PlannedStorage):
 
     def workers(self, now: int) -> list[WorkerRow]:
         dead = dict(self._dead())
-        rows = self._read(reading.workers)
-        return [replace(row, lease_until=min(row.lease_until, now)) if row.id in dead else row for row in rows]
+        return reading.with_dead(self._read(reading.workers), dead, now)
 
     def seal(self) -> None:
         self._database.write(lambda session: seals.seal(_own(session).connection, self.place.schema))
@@ -136,7 +131,6 @@ class PostgresStorage(PlannedStorage):
             "server_version": version,
             "clock_ahead": self._clock_ahead(),
             "oldest_snapshot": oldest,
-            "schema_version": self.schema_version(),
             "hints": self.place.direct is not None,
             "hints_work": self._hints.works(5.0) if self.place.direct is not None and behind is None else False,
             "standby_behind": behind,

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from typing import Final
 
 from perdure.errors import StorageError
-from perdure.storage.sqlite.seals import SEALED
+from perdure.storage._sql.transfer import SEALED
 
 RETRYABLE: Final = frozenset(
     {

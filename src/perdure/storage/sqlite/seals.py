@@ -8,14 +8,11 @@ from __future__ import annotations
 import sqlite3
 from typing import Final
 
-from perdure.storage._sql.transfer import TABLES
+from perdure.storage._sql.transfer import GUARDED, SEALED
 
-SEALED: Final = "sealed: this store was moved"
-"""How a refusal begins."""
-_GUARDED: Final = (*(table.name for table in TABLES), "workers")
 _TRIGGERS: Final = {
     f"sealed_{table}_{verb.lower()}": f"BEFORE {verb} ON {table}"
-    for table in _GUARDED
+    for table in GUARDED
     for verb in ("INSERT", "UPDATE", "DELETE")
 }
 

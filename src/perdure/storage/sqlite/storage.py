@@ -12,8 +12,6 @@ from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Final, TypeVar
 
-from msgspec.structs import replace
-
 from perdure.model.records import (
     Beat,
     Heartbeat,
@@ -96,7 +94,7 @@ class SQLiteStorage(PlannedStorage):
         with self._database.reading() as session:
             rows = reading.workers(session)
             dead = set(self._liveness.dead(_witnesses(session)))
-        return [replace(row, lease_until=min(row.lease_until, now)) if row.id in dead else row for row in rows]
+        return reading.with_dead(rows, dead, now)
 
     def seal(self) -> None:
         with self._database.writing() as session:
@@ -124,7 +122,6 @@ class SQLiteStorage(PlannedStorage):
                 "sqlite_version": sqlite3.sqlite_version,
                 "wal_reset_bug": is_affected(sqlite3.sqlite_version_info),
                 "journal_mode": connection.execute("PRAGMA journal_mode").fetchone()[0],
-                "schema_version": max(SQLiteLedger(connection).applied(), default=0),
                 "wal_bytes": checkpoints.wal_bytes() if checkpoints is not None else None,
                 "locks_work": self._liveness.works,
                 "hints_work": self._hints.works,
