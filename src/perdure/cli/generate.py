@@ -41,18 +41,18 @@ def generate(files: tuple[Path, ...], check: bool, watch: bool, stubs: Path | No
     """
     if check and watch:
         raise click.UsageError("--check writes nothing, --watch writes again and again; choose one")
-    outputs = _outputs(files, stubs, force)
+    plans = _plans(files)
+    outputs = _outputs(plans, stubs, force)
     if check:
         _check(outputs)
         return
     _write(outputs)
     if watch:
-        _watch(files, stubs, force)
+        _watch(files, plans, stubs, force)
 
 
-def _outputs(files: Sequence[Path], stubs: Path | None, force: bool) -> list[Output]:
+def _outputs(plans: Sequence[Plan], stubs: Path | None, force: bool) -> list[Output]:
     """All files as they should be. Raises `Problem`, before anything is written."""
-    plans = _plans(files)
     outputs = [output for plan in plans for output in plan.outputs]
     if stubs is not None:
         outputs += _stubbed(plans, stubs)
@@ -144,21 +144,22 @@ def _replace(output: Output) -> None:
         raise Problem(3, f"{path} cannot be written", error.strerror or "", "") from error
 
 
-def _watch(files: Sequence[Path], stubs: Path | None, force: bool) -> None:
+def _watch(files: Sequence[Path], plans: Sequence[Plan], stubs: Path | None, force: bool) -> None:
     """Generates again after each change, until it is interrupted; a diagram that is wrong waits for the next one."""
     watch = load("watchfiles:watch")
     folders = {path if path.is_dir() else path.parent for path in files}
-    states = _states(_plans(files))
+    states = _states(plans)
     click.echo(f"watching {len(states)} diagrams; ^C ends it")
     for changes in watch(*folders, raise_interrupt=False):
         if not any(path.endswith(WATCHED) for _, path in changes):
             continue
         try:
-            _write([output for output in _outputs(files, stubs, force) if output.stale])
-            now = _states(_plans(files))
+            plans = _plans(files)
+            _write([output for output in _outputs(plans, stubs, force) if output.stale])
         except Problem as problem:
             problem.tell(False)
             continue
+        now = _states(plans)
         for title in now:
             click.echo(f"{safe_text(title)}: {_difference(states.get(title, set()), now[title])}")
         states = now
