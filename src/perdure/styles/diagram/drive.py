@@ -201,10 +201,7 @@ class _Way:
     async def _fork(self, number: int, fork: Step, here: Onward) -> Onward:
         """Runs the branches as children, until all have come to the join."""
         chapter = Chapter(number, self._verbs.name, state=fork.name)
-        self._driver.chapter = chapter
-        self._driver.set_timeout(None)
-        self._verbs.shared.enter(chapter.prefix)
-        inside = Verbs(self._verbs.shared, chapter.branch(), chapter)
+        inside = chapters.outside(self._verbs, chapter)
         slots = {entry: f"{chapter.prefix}#{snake(entry)}" for entry in fork.targets}
         while True:
             met = [standing(inside, self._verbs.task_name, slot) for slot in slots.values()]
