@@ -29,10 +29,7 @@ def check(drafting: Drafting, graph: Graph, title: Word) -> None:
 
 class _Rules:
     def __init__(self, drafting: Drafting) -> None:
-        self.drafting = drafting
-
-    def add(self, word: Word, message: str) -> None:
-        self.drafting.problems.add(word.line, word.column, message)
+        self.drafting, self.add = drafting, drafting.problems.at
 
 
 class _Regions(_Rules):
