@@ -6,19 +6,18 @@ import os
 import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import click
 
 from perdure.cli.problems import Problem
-from perdure.cli.text import safe_text
+from perdure.cli.text import plural, safe_text
 from perdure.extras import load
 from perdure.mermaid import DiagramError
+from perdure.mermaid.sources import MARKDOWN, SUFFIXES
 
 if TYPE_CHECKING:
     from perdure.mermaid.files import Output, Plan
-
-WATCHED: Final = (".mermaid", ".mmd", ".md", ".markdown")
 
 
 @click.command()
@@ -78,7 +77,7 @@ def _found(files: Sequence[Path]) -> Iterator[Path]:
     seen: set[Path] = set()
     for path in files:
         inside = (
-            sorted(each for each in path.rglob("*") if each.suffix in (".mermaid", ".mmd")) if path.is_dir() else [path]
+            sorted(each for each in path.rglob("*") if each.suffix in SUFFIXES - MARKDOWN) if path.is_dir() else [path]
         )
         if not inside:
             raise Problem(4, f"there is no diagram in {path}", "it has no file that ends in .mermaid or .mmd")
@@ -102,10 +101,9 @@ def _stubbed(plans: Sequence[Plan], path: Path) -> list[Output]:
 
 
 def _told(error: DiagramError) -> Problem:
-    count = len(error.problems)
     for line in str(error).splitlines():
         click.echo(safe_text(line), err=True)
-    return Problem(1, f"{count} problem{'s' if count != 1 else ''} in what is to be generated", "nothing was written")
+    return Problem(1, f"{plural(len(error.problems), 'problem')} in what is to be generated", "nothing was written")
 
 
 def _names(outputs: Sequence[Output]) -> str:
@@ -151,7 +149,7 @@ def _watch(files: Sequence[Path], plans: Sequence[Plan], stubs: Path | None, for
     states = _states(plans)
     click.echo(f"watching {len(states)} diagrams; ^C ends it")
     for changes in watch(*folders, raise_interrupt=False):
-        if not any(path.endswith(WATCHED) for _, path in changes):
+        if not any(path.endswith(tuple(SUFFIXES)) for _, path in changes):
             continue
         try:
             plans = _plans(files)
