@@ -123,7 +123,7 @@ def _made(tree: Tree[Token], number: int, problems: Problems) -> Statement | Non
         name, *styles = (_word(cast("Token", each), number) for each in child.children)
         words.append(name)
         classes += styles
-    for word, kind in zip(words, (each for each in _tokens(tree)), strict=True):
+    for word, kind in zip(words, _tokens(tree), strict=True):
         if kind == "NAME" and tree.data != "direction" and not _is_name(word, problems):
             return None
     return Statement(tree.data, tuple(words), tuple(classes), number)
