@@ -59,7 +59,7 @@ def _within(where: Where, target: str, id: str) -> Part:
         raise Problem(2, f"task {task.name} is no state diagram", "--execution draws into one", f"perdure diagram {id}")
     own = where.at_url(task.owner) if isinstance(task.owner, Perdure) and where.named is None else None
     names = (task.name, *task.settings.aliases)
-    traces = where.read(lambda app: _traces(app, id, names), own)
+    traces = where.read(lambda app: _traces_named(app, id, names), own)
     name = traces[0].execution.task_name
     if name not in names:
         raise Problem(2, f"execution {id} is of task {name}, not of {task.name}", "", f"perdure diagram {id}")
@@ -74,6 +74,11 @@ def _task(where: Where, target: str) -> Task[..., object]:
     if target not in tasks:
         raise Problem(4, f"there is no task {target!r}", "", "perdure tasks")
     return tasks[target]
+
+
+async def _traces_named(app: Perdure, id: str, names: Sequence[str]) -> list[Trace]:
+    """As `_traces`, of the execution that an id, or its beginning, names."""
+    return await _traces(app, (await named(app, id)).id, names)
 
 
 async def _traces(app: Perdure, id: str, names: Sequence[str], current: bool = True) -> list[Trace]:
