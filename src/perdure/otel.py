@@ -112,16 +112,15 @@ class OpenTelemetry(Telemetry):
 class _Span(Span):
     """A span of the API, begun."""
 
-    __slots__ = ("_context", "_span")
+    __slots__ = ("_span",)
 
     def __init__(self, span: trace.Span) -> None:
         self._span = span
-        self._context = trace.set_span_in_context(span)
 
     def place(self) -> str | None:
         """`traceparent`, and `tracestate` if there is one."""
         carrier: dict[str, str] = {}
-        _propagator.inject(carrier, self._context)
+        _propagator.inject(carrier, trace.set_span_in_context(self._span))
         parent, state = carrier.get("traceparent"), carrier.get("tracestate")
         return f"{parent} {state}" if parent and state and len(state) <= LONGEST_STATE else parent
 

@@ -69,6 +69,15 @@ def test_where_an_execution_stands() -> None:
     assert perdure("--app", f"{HERE}:app", "diagram", id).stdout == text
 
 
+def test_the_beginning_of_an_id_is_enough() -> None:
+    id = work("", "", call=checkout.call(ChargePayload("visa", 5)))
+    text = perdure("diagram", f"{HERE}:checkout", "--execution", id).stdout
+    assert marks(text)["ship"] == "waiting"
+    short = id[:-1]
+    assert perdure("diagram", f"{HERE}:checkout", "--execution", short).stdout == text
+    assert perdure("--app", f"{HERE}:app", "diagram", short).stdout == text
+
+
 def test_other_children_are_no_branches() -> None:
     id = work("", "", call=parcels.call(ChargePayload("visa", 5)))
     assert marks(perdure("diagram", id, "--app", f"{HERE}:app").stdout) == {

@@ -15,6 +15,7 @@ from perdure.cli.screen import print_json
 from perdure.cli.shell_completion import task_names
 from perdure.cli.where import Where, imported_task, shared
 from perdure.engine.options import LIST
+from perdure.engine.task import Task
 from perdure.errors import ExecutionNotFoundError
 from perdure.mermaid import Part, Trace, draw, fenced, marks_of, part_of
 from perdure.model.execution import ListItem
@@ -52,20 +53,32 @@ def diagram(where: Where, target: str, id: str | None, width: int, in_markdown: 
 
 def _within(where: Where, target: str, id: str) -> Part:
     """An execution, drawn into the state diagram of its task."""
-    tasks = {} if ":" in target else where.app().tasks
-    if ":" not in target and target not in tasks:
-        raise Problem(4, f"there is no task {target!r}", "", "perdure tasks")
-    task = imported_task(target) if ":" in target else tasks[target]
+    task = _task(where, target)
     part = task.outline()
     if part.graph is None:
         raise Problem(2, f"task {task.name} is no state diagram", "--execution draws into one", f"perdure diagram {id}")
     own = where.at_url(task.owner) if isinstance(task.owner, Perdure) and where.named is None else None
     names = (task.name, *task.settings.aliases)
-    traces = where.read(lambda app: _traces(app, id, names), own)
+    traces = where.read(lambda app: _traces_named(app, id, names), own)
     name = traces[0].execution.task_name
     if name not in names:
         raise Problem(2, f"execution {id} is of task {name}, not of {task.name}", "", f"perdure diagram {id}")
     return replace(part, marks=marks_of(part.graph, traces))
+
+
+def _task(where: Where, target: str) -> Task[..., object]:
+    """A task by module, or one of the app. Raises `Problem`."""
+    if ":" in target:
+        return imported_task(target)
+    tasks = where.app().tasks
+    if target not in tasks:
+        raise Problem(4, f"there is no task {target!r}", "", "perdure tasks")
+    return tasks[target]
+
+
+async def _traces_named(app: Perdure, id: str, names: Sequence[str]) -> list[Trace]:
+    """As `_traces`, of the execution that an id, or its beginning, names."""
+    return await _traces(app, (await named(app, id)).id, names)
 
 
 async def _traces(app: Perdure, id: str, names: Sequence[str], current: bool = True) -> list[Trace]:

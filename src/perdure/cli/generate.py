@@ -6,19 +6,18 @@ import os
 import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import click
 
 from perdure.cli.problems import Problem
-from perdure.cli.text import safe_text
+from perdure.cli.text import plural, safe_text
 from perdure.extras import load
 from perdure.mermaid import DiagramError
+from perdure.mermaid.sources import MARKDOWN, SUFFIXES
 
 if TYPE_CHECKING:
     from perdure.mermaid.files import Output, Plan
-
-WATCHED: Final = (".mermaid", ".mmd", ".md", ".markdown")
 
 
 @click.command()
@@ -41,18 +40,18 @@ def generate(files: tuple[Path, ...], check: bool, watch: bool, stubs: Path | No
     """
     if check and watch:
         raise click.UsageError("--check writes nothing, --watch writes again and again; choose one")
-    outputs = _outputs(files, stubs, force)
+    plans = _plans(files)
+    outputs = _outputs(plans, stubs, force)
     if check:
         _check(outputs)
         return
     _write(outputs)
     if watch:
-        _watch(files, stubs, force)
+        _watch(files, plans, stubs, force)
 
 
-def _outputs(files: Sequence[Path], stubs: Path | None, force: bool) -> list[Output]:
+def _outputs(plans: Sequence[Plan], stubs: Path | None, force: bool) -> list[Output]:
     """All files as they should be. Raises `Problem`, before anything is written."""
-    plans = _plans(files)
     outputs = [output for plan in plans for output in plan.outputs]
     if stubs is not None:
         outputs += _stubbed(plans, stubs)
@@ -78,7 +77,7 @@ def _found(files: Sequence[Path]) -> Iterator[Path]:
     seen: set[Path] = set()
     for path in files:
         inside = (
-            sorted(each for each in path.rglob("*") if each.suffix in (".mermaid", ".mmd")) if path.is_dir() else [path]
+            sorted(each for each in path.rglob("*") if each.suffix in SUFFIXES - MARKDOWN) if path.is_dir() else [path]
         )
         if not inside:
             raise Problem(4, f"there is no diagram in {path}", "it has no file that ends in .mermaid or .mmd")
@@ -102,10 +101,9 @@ def _stubbed(plans: Sequence[Plan], path: Path) -> list[Output]:
 
 
 def _told(error: DiagramError) -> Problem:
-    count = len(error.problems)
     for line in str(error).splitlines():
         click.echo(safe_text(line), err=True)
-    return Problem(1, f"{count} problem{'s' if count != 1 else ''} in what is to be generated", "nothing was written")
+    return Problem(1, f"{plural(len(error.problems), 'problem')} in what is to be generated", "nothing was written")
 
 
 def _names(outputs: Sequence[Output]) -> str:
@@ -144,21 +142,22 @@ def _replace(output: Output) -> None:
         raise Problem(3, f"{path} cannot be written", error.strerror or "", "") from error
 
 
-def _watch(files: Sequence[Path], stubs: Path | None, force: bool) -> None:
+def _watch(files: Sequence[Path], plans: Sequence[Plan], stubs: Path | None, force: bool) -> None:
     """Generates again after each change, until it is interrupted; a diagram that is wrong waits for the next one."""
     watch = load("watchfiles:watch")
     folders = {path if path.is_dir() else path.parent for path in files}
-    states = _states(_plans(files))
+    states = _states(plans)
     click.echo(f"watching {len(states)} diagrams; ^C ends it")
     for changes in watch(*folders, raise_interrupt=False):
-        if not any(path.endswith(WATCHED) for _, path in changes):
+        if not any(path.endswith(tuple(SUFFIXES)) for _, path in changes):
             continue
         try:
-            _write([output for output in _outputs(files, stubs, force) if output.stale])
-            now = _states(_plans(files))
+            plans = _plans(files)
+            _write([output for output in _outputs(plans, stubs, force) if output.stale])
         except Problem as problem:
             problem.tell(False)
             continue
+        now = _states(plans)
         for title in now:
             click.echo(f"{safe_text(title)}: {_difference(states.get(title, set()), now[title])}")
         states = now

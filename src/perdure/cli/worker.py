@@ -36,7 +36,7 @@ USER_THREADS: Final = ("perdure-body", "perdure-activity")
     "--drain", type=duration_typed, metavar="DURATION", help="How long running bodies may go on after the first signal."
 )
 @click.option(
-    "--metrics-port", type=click.IntRange(1, 65535), metavar="PORT",
+    "--metrics-port", type=click.IntRange(1, LAST_PORT), metavar="PORT",
     help="Show metrics to Prometheus at /metrics there; of several processes the second takes PORT+1, and so on.",
 )  # fmt: skip
 @click.option("--metrics-host", default="127.0.0.1", show_default=True, metavar="HOST", help="Where they are shown.")

@@ -79,14 +79,13 @@ def failure_of(
     return msgspec.structs.replace(_record(error, kind, limit, CAUSES), value=value)
 
 
-def keep_value(abort: Abort, encode: Encode) -> Failure:
+def keep_value(abort: Abort, encode: Encode) -> None:
     """Writes the value of an abort, by `encode` if need be, where its type is known: every later record has it as it stands
     in the one that is answered. Raises `NotSerializableError`."""
     failure = failure_of(abort, encode=encode)
     if failure.kind != "aborted":
         raise NotSerializableError(failure.message)
     abort.failure = msgspec.structs.replace(failure, traceback="")  # type: ignore[attr-defined]
-    return failure
 
 
 def carried(error: BaseException) -> Failure | None:

@@ -185,7 +185,7 @@ async def _attempts(verbs: Verbs, plan: Plan) -> Any:
 
 async def _once(verbs: Verbs, plan: Plan, attempt: int) -> Any:
     limit = None if plan.timeout is None else timeout_of(plan.timeout, attempt, f"activity {plan.name}")
-    token = current.set(verbs.activity_scope(plan.name, attempt))
+    token = current.set(verbs.activity_scope(plan.name))
     try:
         if limit is None:
             return await plan.invoke()

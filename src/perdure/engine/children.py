@@ -76,7 +76,7 @@ async def prepared(verbs: Verbs, call: Call[Any]) -> Call[Any]:
     not suspended meanwhile, and its tasks are no branches. Returns while the lease is held."""
     if call.task.settings.validate is None:
         return await call.prepared()
-    driver, token = verbs.driver, current.set(verbs.activity_scope(f"{call.task.name}.validate", 0))
+    driver, token = verbs.driver, current.set(verbs.activity_scope(f"{call.task.name}.validate"))
     driver.busy += 1
     try:
         checked = await call.prepared()

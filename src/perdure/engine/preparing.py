@@ -54,7 +54,7 @@ def forget(host: Host, list_id: str) -> None:
 
 async def _prepared(verbs: Verbs, task: Task[..., Any]) -> object:
     scope = verbs.scope
-    token = current.set(verbs.activity_scope(f"{task.name}.prepare", 0))
+    token = current.set(verbs.activity_scope(f"{task.name}.prepare"))
     verbs.driver.busy += 1
     try:
         return await _called(verbs, task, scope)

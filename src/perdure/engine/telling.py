@@ -134,7 +134,7 @@ class ToldDriver(Driver):
             span.end(self._ended_at, {EXECUTION_STATUS: self._told_as}, self._failure)
 
     def _leave(self) -> None:
-        if not self._over:
+        if not self._over:  # not by `phase`: a body that is done just as its pass is interrupted leaves twice
             self._over = True
             facts: dict[str, Fact] = {ATTEMPT_OUTCOME: self._told_as}
             if self._told_as in SETTLED_STATUSES:

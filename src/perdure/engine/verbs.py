@@ -136,7 +136,7 @@ class Verbs:
         """The name of the task whose function runs: of a list, that of its item."""
         return self.driver.claim.task_name if self.chapter is None else self.chapter.task_name
 
-    def activity_scope(self, name: str, attempt: int) -> Scope:
+    def activity_scope(self, name: str) -> Scope:
         """The scope inside an activity's body."""
         scope = self.scope
         return Scope(scope.body, scope.branch, scope.context, scope.transport, name, scope.bridge)

@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from perdure.mermaid.names import base_name, edge_name, handed, payload_of, result_of, written
+from perdure.mermaid.names import base_name, edge_name, handed, payload_of, written
 from perdure.model.diagram import BACKOFF_MS, Graph, Node, Region, pascal, snake, title_name
 from perdure.model.machine import END, Machine, Step, lower
 
@@ -31,12 +31,12 @@ def code(graph: Graph, source: str, payloads: str) -> str:
     title = _said(f"{graph.title}, from {source}")
     head = [
         f'"""{title}. Written by `perdure generate`: change the diagram, not this file."""',
-        f"# perdure generate: diagram {machine.digest()}, text {digest_of(body)}",
+        f"# perdure generate: diagram {machine.digest()}, text {_digest_of(body)}",
     ]
     return "\n".join(head) + "\n" + body
 
 
-def digest_of(body: str) -> str:
+def _digest_of(body: str) -> str:
     """By which it shows that somebody edited what was generated."""
     return hashlib.sha256(body.encode()).hexdigest()[:16]
 
@@ -45,7 +45,7 @@ def is_untouched(text: str) -> bool:
     """Whether a text is as it was generated, by this version or another."""
     lines = text.split("\n", 2)
     stamp = STAMP.fullmatch(lines[1]) if len(lines) == 3 else None
-    return stamp is not None and stamp[2] == digest_of(lines[2])
+    return stamp is not None and stamp[2] == _digest_of(lines[2])
 
 
 def _imports(graph: Graph, machine: Machine, payloads: str) -> Iterator[str]:
@@ -307,4 +307,4 @@ def _text(value: str | None) -> str:
     return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in quoted)
 
 
-__all__ = ["code", "digest_of", "is_untouched", "result_of", "returned_by"]
+__all__ = ["code", "is_untouched", "returned_by"]

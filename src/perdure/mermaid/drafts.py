@@ -62,7 +62,7 @@ class Drafting:
     """Takes statements in order."""
 
     def __init__(self, problems: Problems, first: int) -> None:
-        self.problems = problems
+        self.problems, self._add = problems, problems.at
         self.root = Scope(None, Word("", first, 1))
         self.drafts: dict[str, Draft] = {}
         self._nested: list[Scope] = [self.root]
@@ -85,9 +85,6 @@ class Drafting:
             for name in word.text.split(","):
                 if name not in self.drafts:
                     self._add(word, f"there is no state {name} to style")
-
-    def _add(self, word: Word, message: str) -> None:
-        self.problems.add(word.line, word.column, message)
 
     # -- states -------------------------------------------------------------------------------------------------------
 

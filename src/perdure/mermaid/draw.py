@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from perdure.mermaid.statechart import draw_graph
+from perdure.mermaid.statechart import COLORS, draw_graph
 from perdure.model.outline import Part, Shape
 
 WIDEST: Final = 50
@@ -19,15 +19,6 @@ DEEPEST: Final = 50
 BOXES: Final[dict[Shape, tuple[str, str]]] = {
     "task": ("[", "]"), "external": ("[/", "/]"), "finalize": ("([", "])"), "more": (">", "]"),
 }  # fmt: skip
-COLORS: Final = {
-    "pending": "fill:#f1f3f5,stroke:#868e96,color:#212529",
-    "running": "fill:#d0ebff,stroke:#1c7ed6,color:#212529",
-    "waiting": "fill:#fff3bf,stroke:#f08c00,color:#212529",
-    "completed": "fill:#d3f9d8,stroke:#2f9e44,color:#212529",
-    "failed": "fill:#ffe3e3,stroke:#e03131,color:#212529",
-    "timed_out": "fill:#ffe8cc,stroke:#e8590c,color:#212529",
-    "cancelled": "fill:#e9ecef,stroke:#495057,color:#212529",
-}
 _SPECIAL: Final = re.compile(r"[^\w .,:;/()=+*?!'@$%~-]")
 
 

@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 
 from perdure.mermaid.code import code, is_untouched
 from perdure.mermaid.names import written
-from perdure.mermaid.problems import DiagramError, Problem
+from perdure.mermaid.problems import DiagramError, wrong
 from perdure.mermaid.reading import parse
 from perdure.mermaid.sources import Source, sources_of, stem_of_file
 from perdure.model.diagram import Graph, snake, title_name
@@ -54,7 +54,7 @@ def plans(paths: Sequence[Path]) -> list[Plan]:
         try:
             found = sources_of(path)
             if not found:
-                raise _wrong(path, "the file has no state diagram (a fenced block, mermaid, with stateDiagram-v2)")
+                raise wrong(path, "the file has no state diagram (a fenced block, mermaid, with stateDiagram-v2)")
         except DiagramError as error:
             errors.append(error)
             continue
@@ -67,8 +67,8 @@ def plans(paths: Sequence[Path]) -> list[Plan]:
     for plan in made:
         other = owners.setdefault(plan.outputs[0].path, plan.source)
         if other is not plan.source:
-            errors.append(_wrong(plan.source.path, f"{plan.outputs[0].path.name} is generated from {other.path.name} already",
-                                 plan.source.first))  # fmt: skip
+            errors.append(wrong(plan.source.path, f"{plan.outputs[0].path.name} is generated from {other.path.name} already",
+                                plan.source.first))  # fmt: skip
     if errors:
         raise DiagramsError(errors)
     return made
@@ -114,7 +114,7 @@ def _payloads(path: Path, graph: Graph) -> Output:
         bound = set(bound_names(ast.parse(old).body))
     except (SyntaxError, ValueError, RecursionError) as error:
         line = getattr(error, "lineno", None) or 1
-        raise _wrong(path, f"it cannot be read as Python, so nothing is appended: {error}", line) from error
+        raise wrong(path, f"it cannot be read as Python, so nothing is appended: {error}", line) from error
     missing = [name for name in names if name not in bound]
     if not missing:
         return Output(path, old, old)
@@ -158,8 +158,4 @@ def _read(path: Path) -> bytes | None:
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise _wrong(path, f"the file cannot be read: {error.strerror}") from error
-
-
-def _wrong(path: Path, message: str, line: int = 1) -> DiagramError:
-    return DiagramError(str(path), [Problem(line, 1, message)])
+        raise wrong(path, f"the file cannot be read: {error.strerror}") from error

@@ -41,9 +41,9 @@ def read_front(lines: list[str], first: int, problems: Problems) -> Front:
         return Front("", False, end + 1, Word("", first, 1))
     title, cycles = values.get("title", Word("", first, 1)), values.get("cycles", Word("false", first, 1))
     if not title.text.strip():
-        problems.add(title.line, title.column, "the front matter has no title; write title: …")
+        problems.at(title, "the front matter has no title; write title: …")
     if cycles.text not in ("true", "false"):
-        problems.add(cycles.line, cycles.column, f"cycles is {cycles.text!r}; it must be true or false")
+        problems.at(cycles, f"cycles is {cycles.text!r}; it must be true or false")
     return Front(" ".join(title.text.split()), cycles.text == "true", end + 1, title)
 
 

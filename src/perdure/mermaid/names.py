@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 from perdure.model.diagram import Graph, pascal, snake, title_name
-from perdure.model.machine import END, Machine, Step, lower
+from perdure.model.machine import END, Machine, Step
 
 IMPORTED: Final = (
     "ABC", "Arrow", "Awaitable", "ClassVar", "Final", "Graph", "Literal", "Node", "Region", "StateDiagram", "TypeAlias",
@@ -70,7 +70,7 @@ def written(machine: Machine) -> list[str]:
     return names
 
 
-def generated(graph: Graph) -> Iterator[Given]:
+def generated(graph: Graph, machine: Machine) -> Iterator[Given]:
     """Every name that generated code gives, the user's classes included."""
     title = f"the title {graph.title!r}"
     for name in IMPORTED:
@@ -81,7 +81,7 @@ def generated(graph: Graph) -> Iterator[Given]:
         yield Given("", f"the decorator {name}", "class", name)
     yield Given("", title, "module", base_name(graph))
     yield Given("", title, "module", title_name(graph.title) + "State")
-    for step in lower(graph).steps.values():
+    for step in machine.steps.values():
         yield from _of_step(step)
 
 

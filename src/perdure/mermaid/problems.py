@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import NamedTuple
 
 from perdure.errors import ConfigurationError
@@ -33,6 +34,11 @@ class DiagramError(ConfigurationError):
         super().__init__("\n".join(lines))
 
 
+def wrong(path: Path, message: str, line: int = 1) -> DiagramError:
+    """The error of a file that has one problem."""
+    return DiagramError(str(path), [Problem(line, 1, message)])
+
+
 class Problems:
     """Problems while they are found; of very many the first ones are kept."""
 
@@ -45,3 +51,7 @@ class Problems:
         """Notes a problem."""
         if len(self.found) < self.MOST:
             self.found.append(Problem(line, column, message))
+
+    def at(self, word: Word, message: str) -> None:
+        """Notes a problem where a word stands."""
+        self.add(word.line, word.column, message)

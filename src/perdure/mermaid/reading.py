@@ -28,11 +28,8 @@ def parse(text: str, source: str = "diagram", first: int = 1) -> Graph:
     drafting.take(read_statements(lines[front.lines :], after, problems))
     graph = Graph(front.title, drafting.root.region(), front.cycles)
     if front.title and not title_name(front.title).isidentifier():
-        problems.add(
-            front.place.line,
-            front.place.column,
-            f"the title {front.title!r} becomes {title_name(front.title)!r}, which is no name in Python",
-        )
+        named = title_name(front.title)
+        problems.at(front.place, f"the title {front.title!r} becomes {named!r}, which is no name in Python")
     if drafting.drafts or drafting.root.arrows or not problems.found:
         check(drafting, graph, front.place)
     if problems.found:

@@ -23,16 +23,14 @@ LONGEST_CYCLE: Final = 12
 def check(drafting: Drafting, graph: Graph, title: Word) -> None:
     """Adds every problem of a diagram that was read."""
     _Regions(drafting).check(drafting.root)
-    _Names(drafting, graph, title).check()
-    _Paths(drafting, lower(graph)).check(graph.cycles)
+    machine = lower(graph)
+    _Names(drafting, graph, machine, title).check()
+    _Paths(drafting, machine).check(graph.cycles)
 
 
 class _Rules:
     def __init__(self, drafting: Drafting) -> None:
-        self.drafting = drafting
-
-    def add(self, word: Word, message: str) -> None:
-        self.drafting.problems.add(word.line, word.column, message)
+        self.drafting, self.add = drafting, drafting.problems.at
 
 
 class _Regions(_Rules):
@@ -120,9 +118,9 @@ class _Regions(_Rules):
 class _Names(_Rules):
     """Every name becomes one of Python's, and no two the same."""
 
-    def __init__(self, drafting: Drafting, graph: Graph, title: Word) -> None:
+    def __init__(self, drafting: Drafting, graph: Graph, machine: Machine, title: Word) -> None:
         super().__init__(drafting)
-        self._graph, self._title = graph, title
+        self._graph, self._machine, self._title = graph, machine, title
 
     def check(self) -> None:
         self._labels(self.drafting.root)
@@ -132,7 +130,7 @@ class _Names(_Rules):
                 self._labels(region)
         taken: dict[tuple[str, str], str] = {}
         told: set[tuple[str, str]] = set()
-        for given in generated(self._graph):
+        for given in generated(self._graph, self._machine):
             other = taken.setdefault((given.space, given.name), given.what)
             if other != given.what and (given.what, other) not in told:
                 told.add((given.what, other))

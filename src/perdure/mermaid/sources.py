@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from perdure.mermaid.problems import DiagramError, Problem
+from perdure.mermaid.problems import wrong
 from perdure.model.diagram import snake
 
 MARKDOWN: Final = frozenset({".md", ".markdown"})
@@ -31,15 +31,15 @@ class Source(NamedTuple):
 def sources_of(path: Path) -> list[Source]:
     """The diagrams of a file. Raises `DiagramError` where it cannot be read, or is no file for diagrams."""
     if path.suffix.lower() not in SUFFIXES:
-        raise _unreadable(path, f"is no diagram; those end in {', '.join(sorted(SUFFIXES))}")
+        raise wrong(path, f"the file is no diagram; those end in {', '.join(sorted(SUFFIXES))}")
     try:
         if path.stat().st_size > LARGEST:
-            raise _unreadable(path, f"has over {LARGEST} bytes")
+            raise wrong(path, f"the file has over {LARGEST} bytes")
         text = path.read_bytes().decode("utf-8-sig")
     except OSError as error:
-        raise _unreadable(path, f"cannot be read: {error.strerror}") from error
+        raise wrong(path, f"the file cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
-        raise _unreadable(path, f"is no text in UTF-8 (byte {error.start})") from error
+        raise wrong(path, f"the file is no text in UTF-8 (byte {error.start})") from error
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     if path.suffix.lower() not in MARKDOWN:
         return [Source(path, text, 1)]
@@ -66,9 +66,5 @@ def stem_of_file(path: Path) -> str:
     """The file's name as modules are named. Raises `DiagramError` for one that no module can have."""
     stem = snake(path.stem)
     if not stem.isidentifier():
-        raise _unreadable(path, "has a name that no module can have; begin it with a letter")
+        raise wrong(path, "the file has a name that no module can have; begin it with a letter")
     return stem
-
-
-def _unreadable(path: Path, why: str) -> DiagramError:
-    return DiagramError(str(path), [Problem(1, 1, f"the file {why}")])

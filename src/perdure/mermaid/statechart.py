@@ -13,15 +13,18 @@ from perdure.model.diagram import BACKOFF_MS, Graph, Node, Region, nodes_of
 
 STAR: Final = "[*]"
 PASSED: Final = "passed"
+GREEN: Final = "fill:#d3f9d8,stroke:#2f9e44,color:#212529"
 COLORS: Final = {
-    PASSED: "fill:#d3f9d8,stroke:#2f9e44,color:#212529",
     "pending": "fill:#f1f3f5,stroke:#868e96,color:#212529",
     "running": "fill:#d0ebff,stroke:#1c7ed6,color:#212529",
     "waiting": "fill:#fff3bf,stroke:#f08c00,color:#212529",
+    "completed": GREEN,
     "failed": "fill:#ffe3e3,stroke:#e03131,color:#212529",
     "timed_out": "fill:#ffe8cc,stroke:#e8590c,color:#212529",
     "cancelled": "fill:#e9ecef,stroke:#495057,color:#212529",
+    PASSED: GREEN,
 }
+"""How a class is drawn, in the order in which drawings name them."""
 
 
 def draw_graph(graph: Graph, marks: Mapping[str, str] | None = None) -> str:

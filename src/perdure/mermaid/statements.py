@@ -123,7 +123,7 @@ def _made(tree: Tree[Token], number: int, problems: Problems) -> Statement | Non
         name, *styles = (_word(cast("Token", each), number) for each in child.children)
         words.append(name)
         classes += styles
-    for word, kind in zip(words, (each for each in _tokens(tree)), strict=True):
+    for word, kind in zip(words, _tokens(tree), strict=True):
         if kind == "NAME" and tree.data != "direction" and not _is_name(word, problems):
             return None
     return Statement(tree.data, tuple(words), tuple(classes), number)
@@ -142,10 +142,10 @@ def _is_name(word: Word, problems: Problems) -> bool:
     """Whether a word can name a state. Mermaid takes more; what becomes no name of Python's is of no use here."""
     first = re.split(r"\W", word.text, maxsplit=1)[0]
     if first.lower() in KEPT:
-        problems.add(word.line, word.column, f"Mermaid keeps the word {first!r} for itself; {_alias(word.text)}")
+        problems.at(word, f"Mermaid keeps the word {first!r} for itself; {_alias(word.text)}")
     elif not re.fullmatch(r"\w+", word.text) or word.text[0].isdecimal():
-        problems.add(
-            word.line, word.column,
+        problems.at(
+            word,
             f"{word.text!r} cannot name a state: use letters, digits and underscores, a letter first; {_alias(word.text)}",
         )  # fmt: skip
     else:

@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 from perdure.mermaid.code import returned_by
 from perdure.mermaid.files import Output, Plan, bound_names
 from perdure.mermaid.names import base_name, payload_of, written
-from perdure.mermaid.problems import DiagramError, Problem
+from perdure.mermaid.problems import wrong
 from perdure.model.diagram import snake, title_name
 from perdure.model.machine import Machine, lower
 
@@ -46,7 +46,7 @@ def stubbed(plan: Plan, path: Path, old: bytes | None) -> Output:
         module = ast.parse(text)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         line = getattr(error, "lineno", None) or 1
-        raise _wrong(path, f"it cannot be read as Python: {str(error).splitlines()[0]}", line) from error
+        raise wrong(path, f"it cannot be read as Python: {str(error).splitlines()[0]}", line) from error
     return Output(path, mark + _Splice(plan, machine, path, text, module).result(wanted).encode(), old)
 
 
@@ -93,7 +93,7 @@ class _Splice:
         before = self._lines[first.lineno - 1].encode()[: first.col_offset].decode()
         if before.strip():
             message = f"put the body of class {found.name} on lines of its own, so that methods can be added"
-            raise _wrong(self._path, message, found.lineno)
+            raise wrong(self._path, message, found.lineno)
         return before
 
     def _after_imports(self) -> int:
@@ -127,15 +127,11 @@ def _last(node: ast.stmt) -> int:
     return node.end_lineno or node.lineno
 
 
-def _wrong(path: Path, message: str, line: int = 1) -> DiagramError:
-    return DiagramError(str(path), [Problem(line, 1, message)])
-
-
 def _beside(plan: Plan, path: Path) -> tuple[str, str]:
     """The modules as a file in the diagram's own folder imports them. Raises `DiagramError` for a file elsewhere."""
     if path.resolve().parent != plan.source.path.resolve().parent:
         message = f"it does not import {base_name(plan.graph)}; import it there, or put the file beside the diagram"
-        raise _wrong(path, message)
+        raise wrong(path, message)
     return plan.module, plan.payloads
 
 

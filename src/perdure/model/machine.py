@@ -73,14 +73,6 @@ class Machine:
         """The first step."""
         return self.starts[0]
 
-    def follow(self, name: str) -> Step:
-        """The step that runs after this one's target is known; `name` is a target but not the end."""
-        return self.steps[name]
-
-    def entries(self, fork: Step) -> list[str]:
-        """The first steps of a fork's branches."""
-        return fork.targets
-
     def digest(self) -> str:
         """Equal for diagrams that are executed alike, whatever they say beside."""
         told = [

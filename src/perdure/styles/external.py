@@ -137,10 +137,11 @@ class ExternalTask(Task[[str], R], Generic[R]):
 
     def _decoded(self, text: str) -> object:
         """A value that stands, as JSON natives where it was completed under an older declaration."""
+        codec = self.signature.result
         try:
-            return self.signature.result.decode(text)
+            return codec.decode(text)
         except DecodeError:
-            return codec_for(object).native(text)
+            return codec.native(text)
 
 
 class Completing(ABC):

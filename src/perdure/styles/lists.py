@@ -326,10 +326,7 @@ class Run:
     async def _elsewhere(self, chapter: Chapter, call: Call[Any]) -> Any:
         """The result of an item as a child, which tries as the list's policy says. What children of its own came to is no
         failure of its body and ends it for good, so there the list itself tries again, with a new child."""
-        self.driver.chapter = chapter
-        self.driver.set_timeout(None)
-        self.verbs.shared.enter(chapter.prefix)
-        inside = Verbs(self.verbs.shared, chapter.branch(), chapter)
+        inside = chapters.outside(self.verbs, chapter)
         await inside.ready()
         slot = slot_of(call, inside.branch)
         child = met_child(inside, call, slot) or start_child(inside, call, slot)

@@ -16,7 +16,7 @@ from perdure.engine import chapters, progress
 from perdure.engine.bodies import running_time
 from perdure.engine.chapters import Chapter
 from perdure.engine.children import check_depth, enter, prepared, settling, spec_of, standing
-from perdure.engine.journal import Ledger
+from perdure.engine.journal import Ledger, chapter_number
 from perdure.engine.signature import Arguments, Signature
 from perdure.engine.styling import Encoded, children_failed
 from perdure.engine.verbs import Verbs
@@ -97,11 +97,11 @@ class Walk:
         if not entries:
             if isinstance(given, Misfit):
                 raise Misplaced(f"its input does not fit the state {self.start}: {given.why}")
-            return 0, Onward(self.start, self.states.codec(self.start).encode(given), given)
+            return 0, Onward(self.start, value=given)
         last = max(entries, key=lambda entry: entry.position)
         passed = _passed.decode(payloads.unwrap(cast("str", last.value)))
         text = bytes(passed.payload).decode()
-        return int(last.key.removesuffix("/")) + 1, Onward(passed.to, text, self.read(passed.to, text))
+        return chapter_number(last.key) + 1, Onward(passed.to, text, self.read(passed.to, text))
 
     def read(self, name: str, text: str) -> object:
         """The payload of a step. Raises `Misplaced`."""
@@ -201,10 +201,7 @@ class _Way:
     async def _fork(self, number: int, fork: Step, here: Onward) -> Onward:
         """Runs the branches as children, until all have come to the join."""
         chapter = Chapter(number, self._verbs.name, state=fork.name)
-        self._driver.chapter = chapter
-        self._driver.set_timeout(None)
-        self._verbs.shared.enter(chapter.prefix)
-        inside = Verbs(self._verbs.shared, chapter.branch(), chapter)
+        inside = chapters.outside(self._verbs, chapter)
         slots = {entry: f"{chapter.prefix}#{snake(entry)}" for entry in fork.targets}
         while True:
             met = [standing(inside, self._verbs.task_name, slot) for slot in slots.values()]
