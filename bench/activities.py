@@ -38,7 +38,8 @@ async def counted(where: Path, executions: int, each: int) -> dict[str, float]:
         counted.reset()
         handles = await app.enqueue_many([steps.call(run, each) for run in range(executions)])
         await asyncio.gather(*(handle.result() for handle in handles))
-        return {name: counted.read()[name] / (executions * each) for name in ("commits", "statements")}
+        asked = counted.read()
+        return {name: asked[name] / (executions * each) for name in ("commits", "statements")}
 
 
 def absurd(quick: bool) -> tuple[Cell, ...]:

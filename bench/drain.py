@@ -12,6 +12,7 @@ import signal
 import sys
 import time
 from asyncio.subprocess import PIPE, Process
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,6 @@ from bench import place
 from bench.cell import stretch
 from bench.model import Cell, Gate, Workload
 from bench.ours import TEXT, app_on, noop
-from bench.place import on_postgres
 
 SPAN = "SELECT count(finished_at), min(started_at), max(finished_at) FROM executions"
 LATEST = 300.0
@@ -68,11 +68,16 @@ async def start_worker(module: str, *arguments: str) -> Process:
     raise RuntimeError(f"{module} ended with {await worker.wait()} before it was ready")
 
 
-async def stop_worker(worker: Process) -> float:
-    """Stops it and answers the CPU seconds that it says it took."""
+async def last_words(worker: Process) -> Mapping[str, Any]:
+    """Stops it, and answers what it says of itself."""
     worker.send_signal(signal.SIGTERM)
     output, _ = await worker.communicate()
-    return float(json.loads(output.splitlines()[-1])["cpu"])
+    return json.loads(output.splitlines()[-1])
+
+
+async def stop_worker(worker: Process) -> float:
+    """Stops it and answers the CPU seconds that it says it took."""
+    return float((await last_words(worker))["cpu"])
 
 
 async def finished(connection: Any, query: str, count: int) -> float:
@@ -112,7 +117,7 @@ def over(name: str, processes: str, least: float) -> Gate:
 def workload(quick: bool) -> Workload:
     """W2."""
     count, peer = (2_000, 40) if quick else (10_000, 300)
-    others = on_postgres()
+    others = place.on_postgres()
     gates = [over("dbos", each, 25 if others else 100) for each in ("one", "two")]
     if others:
         gates += [over("absurd", each, 25) for each in ("one", "two")]

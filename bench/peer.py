@@ -18,8 +18,8 @@ from dbos import DBOS, DBOSClient
 from bench import counting, place
 from bench.cell import percentile, stretch
 from bench.drain import finished, start_worker, stop_worker
+from bench.ours import TEXT
 
-TEXT = "a small piece of text, as an argument of a task may be, some ninety bytes with what is around"
 QUEUE = "bench"
 moments: dict[str, float] = {}
 SPAN = "SELECT count(completed_at), min(started_at_epoch_ms), max(completed_at) FROM workflow_status"
@@ -159,7 +159,8 @@ async def steps_counted(where: Path, workflows: int, each: int) -> dict[str, flo
     counted.reset()
     handles = [await DBOS.start_workflow_async(steps, run, each) for run in range(workflows)]
     await asyncio.gather(*(handle.get_result() for handle in handles))
-    return {name: counted.read()[name] / (workflows * each) for name in ("commits", "statements")}
+    asked = counted.read()
+    return {name: asked[name] / (workflows * each) for name in ("commits", "statements")}
 
 
 async def latency(where: Path, count: int) -> dict[str, float]:

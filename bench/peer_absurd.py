@@ -14,10 +14,10 @@ from psycopg import AsyncConnection
 
 from bench import queues
 from bench.cell import stretch
+from bench.ours import TEXT
 from bench.peer_process import ran
 from bench.place import url
 
-TEXT = "a small piece of text, as an argument of a task may be, some ninety bytes with what is around"
 CONCURRENCY = 100
 QUEUE = "bench"
 connections: list[AsyncConnection[Any]] = []

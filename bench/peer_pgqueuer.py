@@ -13,10 +13,11 @@ from pgqueuer.models import Job
 from pgqueuer.queries import Queries
 
 from bench import queues
+from bench.ours import TEXT
 from bench.peer_process import ran
 from bench.place import url
 
-TEXT = b"a small piece of text, as an argument of a task may be, some ninety bytes with what is around"
+BYTES = TEXT.encode()
 BATCH = 100
 POOL = 10
 
@@ -46,20 +47,20 @@ async def work(where: Path, ready: Callable[[], None]) -> None:
 async def enqueue_single(where: Path, count: int) -> dict[str, float]:
     """W1, one caller."""
     _, queries = await queries_on(where)
-    return await queues.one_caller(lambda: queries.enqueue("noop", TEXT), count)
+    return await queues.one_caller(lambda: queries.enqueue("noop", BYTES), count)
 
 
 async def enqueue_many(where: Path, count: int, callers: int) -> dict[str, float]:
     """W1, callers side by side on a pool."""
     _, queries = await queries_on(where)
-    return await queues.many_callers(lambda: queries.enqueue("noop", TEXT), count, callers)
+    return await queues.many_callers(lambda: queries.enqueue("noop", BYTES), count, callers)
 
 
 async def drain(where: Path, count: int, workers: int) -> dict[str, float]:
     """W2."""
     pool, queries = await queries_on(where)
     for _ in range(0, count, 1000):
-        await queries.enqueue(["noop"] * 1000, [TEXT] * 1000, [0] * 1000)
+        await queries.enqueue(["noop"] * 1000, [BYTES] * 1000, [0] * 1000)
 
     async def left() -> int:
         return int(await pool.fetchval("SELECT count(*) FROM pgqueuer"))

@@ -8,10 +8,10 @@ from pathlib import Path
 import procrastinate
 
 from bench import queues
+from bench.ours import TEXT
 from bench.peer_process import ran
 from bench.place import url
 
-TEXT = "a small piece of text, as an argument of a task may be, some ninety bytes with what is around"
 CONCURRENCY = 100
 REACHED = "SELECT count(*) AS left FROM procrastinate_jobs WHERE status <> 'succeeded'"
 

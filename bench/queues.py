@@ -3,32 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import signal
 import time
 from asyncio.subprocess import Process
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
 
 from bench.cell import percentile, stretch
-from bench.drain import start_worker
+from bench.drain import LATEST, last_words, start_worker
 from bench.place import server_cpu
 
-LATEST = 300.0
 Enqueue = Callable[[], Awaitable[object]]
 
 
 async def started(module: str, where: Path) -> Process:
     """A worker of a peer."""
     return await start_worker("bench.peer_process", module, str(where))
-
-
-async def stopped(worker: Process) -> Mapping[str, Any]:
-    """Ends it, and answers what it says of itself."""
-    worker.send_signal(signal.SIGTERM)
-    output, _ = await worker.communicate()
-    return json.loads(output.splitlines()[-1])
 
 
 async def one_caller(enqueue: Enqueue, count: int) -> dict[str, float]:
@@ -65,7 +54,7 @@ async def drained(
         if time.monotonic() > latest:
             raise TimeoutError(f"{module} has not drained its queue within {LATEST:g} s")
         await asyncio.sleep(0.1)
-    said = [await stopped(worker) for worker in running]
+    said = [await last_words(worker) for worker in running]
     ran = sum(each["count"] for each in said)
     assert ran >= count, f"{ran} of {count} ran"
     seconds = (max(each["last"] for each in said) - min(each["first"] for each in said if each["count"])) / 1e9
@@ -82,5 +71,5 @@ async def picked_up(
         await asyncio.sleep(pause)
         began = time.monotonic_ns()
         times.append((await ran_at(await enqueue()) - began) / 1e6)
-    await stopped(worker)
+    await last_words(worker)
     return {"p50": percentile(times[1:], 0.5), "p99": percentile(times[1:], 0.99)}

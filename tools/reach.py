@@ -7,7 +7,6 @@ table it reads is put down under the leading column of the index by which it is 
 
 from __future__ import annotations
 
-import json
 import re
 import sys
 from collections.abc import Iterator
@@ -25,6 +24,8 @@ PAGE: Final = Path(__file__).parents[1] / "docs" / "how-to" / "grow.md"
 BEGIN, END = "<!-- reach -->\n", "<!-- /reach -->\n"
 PARAMETER: Final = re.compile(r"\$(\d+)")
 INSERTED: Final = re.compile(r"INSERT INTO perdure\.(\w+)")
+KEY: Final = {"journal": "execution_id", "signals": "execution_id", "externals": "origin"}
+"""The column by which what is put into a table is found again, where it is not `id`."""
 OF_TREE: Final = {
     ("executions", "id"),
     ("executions", "parent_id"),
@@ -108,10 +109,9 @@ def _found(connection: psycopg.Connection[Any], leading: dict[str, str], text: s
     row = connection.execute(cast("LiteralString", asked)).fetchone()
     connection.execute("DEALLOCATE asked")
     assert row is not None
-    plan = row[0] if isinstance(row[0], list) else json.loads(row[0])
-    inserted = {(name, "execution_id" if name in ("journal", "signals") else "id") for name in INSERTED.findall(text)}
-    inserted = {("externals", "origin") if name == "externals" else (name, column) for name, column in inserted}
-    return set(_scans(plan[0]["Plan"], leading, "")) | inserted
+    (plan,) = row[0]
+    inserted = {(name, KEY.get(name, "id")) for name in INSERTED.findall(text)}
+    return set(_scans(plan["Plan"], leading, "")) | inserted
 
 
 def _scans(node: dict[str, Any], leading: dict[str, str], over: str) -> Iterator[Found]:

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-import json
 from urllib.parse import urlsplit
 
 import psycopg
 import pytest
-from click.testing import CliRunner, Result
 
 from perdure import Perdure
-from perdure.cli.main import program
 from perdure.testing.postgres import Server
-from tests.cli.conftest import APP, Cli
+from tests.cli.conftest import APP, Cli, Settled
 from tests.cli.shop import app as shop
 
 
@@ -56,22 +53,15 @@ def test_workers_are_listed_and_sent_home(cli: Cli) -> None:
 
     async def on_its_way(app: Perdure) -> None:
         (worker,) = await app.workers()
-        (listed,) = json.loads((await aside(cli, "workers", "--json")).stdout)["workers"]
+        (listed,) = (await asyncio.to_thread(cli.json, "workers"))["workers"]
         assert (listed["id"], listed["alive"], listed["draining"]) == (worker.id, True, False)
-        (answer,) = json.loads((await aside(cli, "workers", "drain", worker.id, "--json")).stdout)
+        (answer,) = await asyncio.to_thread(cli.json, "workers", "drain", worker.id)
         assert answer == {"id": worker.id, "draining": True}
-        assert "draining" in (await aside(cli, "workers")).output
+        assert "draining" in (await asyncio.to_thread(cli, "workers")).output
 
     cli.work(on_its_way)
     assert cli.json("workers") == {"workers": [], "unserved": []}
     assert "there is no worker nobody" in cli("workers", "drain", "nobody", code=4).stderr
-
-
-async def aside(cli: Cli, *words: str) -> Result:
-    """A command line beside a worker of this process."""
-    result = await asyncio.to_thread(CliRunner().invoke, program, ["--url", cli.url, *words], prog_name="perdure")
-    assert result.exit_code == 0, result.output
-    return result
 
 
 def test_a_check_up_proves_that_hints_arrive(cli: Cli) -> None:
@@ -86,27 +76,20 @@ def test_a_check_up_proves_that_hints_arrive(cli: Cli) -> None:
     assert quiet["hints"]["detail"] != found["hints"]["detail"]
 
 
-def test_a_store_moves_to_a_server_and_back(cli: Cli) -> None:
+def test_a_store_moves_to_a_server_and_back(cli: Cli, settled: Settled) -> None:
     server, file = cli.url, f"sqlite:///{cli.folder / 'shop.db'}"
     back = f"sqlite:///{cli.folder / 'back.db'}"
     cli.url = file
     first, second = cli.enqueue("echo", "value=1"), cli.enqueue("echo", "value=2")
-    finish(cli, first)
+    settled(first)
     assert "copied 2 executions" in cli("copy", file, server, url=False).output
     cli.url = server
-    finish(cli, second)
+    settled(second)
     assert "copied 2 executions" in cli("copy", server, back, url=False).output
     assert "takes no changes any more" in cli.app("enqueue", "echo", "value=3", code=5).stderr
     assert "✗ sealed" in cli("doctor", code=1).output
     cli.url = back
     assert {each["result"] for each in cli.json("list")["items"]} == {1, 2}
-
-
-def finish(cli: Cli, id: str) -> None:
-    async def settled(app: Perdure) -> None:
-        await app.handle(id).wait(timeout=30)
-
-    cli.work(settled)
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
 from urllib.parse import urlsplit
 
 import psycopg
@@ -12,28 +11,9 @@ import pytest
 from perdure import Perdure
 from perdure.clock import SystemClock
 from perdure.storage.postgres import link, storage
-from perdure.testing.postgres import Server, server
+from perdure.testing.postgres import Server
 from tests.cli.conftest import Cli, Settled
-
-Roles = Callable[[str], str]
-
-
-@pytest.fixture
-def roles(postgres_server: Server, empty_database: str) -> Iterator[Roles]:
-    """The URL of a role, made when it is first asked for."""
-    parts, made = urlsplit(empty_database), set[str]()
-    name = parts.path[1:]
-
-    def url(role: str) -> str:
-        if role not in made:
-            made.add(role)
-            postgres_server.execute(f"CREATE ROLE {name}_{role} LOGIN")
-        return parts._replace(netloc=f"{name}_{role}@{parts.hostname}:{parts.port}").geturl()
-
-    yield url
-    postgres_server.drop(empty_database)
-    for role in made:
-        postgres_server.execute(f"DROP ROLE {name}_{role}")
+from tests.conftest import Roles
 
 
 def run(url: str, *statements: str) -> None:
@@ -117,18 +97,12 @@ def test_what_is_wrong_with_a_url(cli: Cli, postgres_url: str, words: list[str])
     assert "create it, or mend the URL" in missing
 
 
-def test_a_wrong_password(cli: Cli) -> None:
-    with server() as own:
-        assert own.process is not None
-        own.execute("CREATE ROLE ann LOGIN PASSWORD 'right'")
-        rules = own.process.data / "pg_hba.conf"
-        rules.write_text(f"host all ann all scram-sha-256\n{rules.read_text()}")
-        own.execute("SELECT pg_reload_conf()")
-        cli.url = own.url.replace("postgres@", "ann:wrong@")
-        for words in (["list"], ["migrate"], ["workers"]):
-            said = cli(*words, code=5).stderr
-            assert "the password is wrong for this user: look at the URL" in said
-            assert "ann:wrong" not in said
+def test_a_wrong_password(cli: Cli, guarded: str) -> None:
+    cli.url = guarded.replace("postgres@", "ann:wrong@")
+    for words in (["list"], ["migrate"], ["workers"]):
+        said = cli(*words, code=5).stderr
+        assert "the password is wrong for this user: look at the URL" in said
+        assert "ann:wrong" not in said
 
 
 def test_schemas_that_are_not_ours(cli: Cli, empty_database: str) -> None:

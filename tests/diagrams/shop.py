@@ -5,7 +5,7 @@ from __future__ import annotations
 from perdure import Perdure, Registry
 from tests.diagrams.flows.checkout_diagram import CheckoutDiagram, PaidOutcome
 from tests.diagrams.flows.checkout_payloads import ChargePayload, NotifyPayload, ShipPayload
-from tests.diagrams.test_running import Trip
+from tests.diagrams.implemented import Trip
 
 app = Perdure("sqlite:///shop.db")
 

@@ -115,6 +115,19 @@ stateDiagram-v2
     send --> both
     both --> [*]
 """
+RESULTS = """
+@dataclass
+class SendPayload:
+    parcel: str
+
+@dataclass
+class ShipResult:
+    parcel: str
+
+@dataclass
+class SendResult:
+    parcel: str
+"""
 
 
 async def test_it_goes_on_in_the_state_that_still_exists(version: Any, caplog: pytest.LogCaptureFixture) -> None:
@@ -157,6 +170,8 @@ async def test_its_first_state_may_have_gone_when_it_has_left_it(version: Any) -
         ),
         (FIRST, PAYLOADS.replace("parcel", "parcels"), "the payload with which it stands at ship does not decode"),
         (FORKED, PAYLOADS, "it stands at ship, which belongs to another branch of the diagram now"),
+        # It would hand on to the join what is one branch's alone.
+        (FORKED, PAYLOADS + RESULTS, "it stands at ship, which belongs to another branch of the diagram now"),
     ],
 )
 async def test_what_does_not_fit_is_drift(version: Any, text: str, payloads: str, said: str) -> None:
@@ -177,50 +192,6 @@ async def test_what_does_not_fit_is_drift(version: Any, text: str, payloads: str
         await t.advance(minutes=2)
         assert (await order.handle("o").execution()).status == "completed"
     assert seen[-1] == "gone"
-
-
-FORKED = """---
-title: Order
----
-stateDiagram-v2
-    state split <<fork>>
-    state both <<join>>
-    [*] --> pack
-    pack --> split
-    split --> ship
-    split --> send
-    ship --> both
-    send --> both
-    both --> [*]
-"""
-RESULTS = """
-@dataclass
-class SendPayload:
-    parcel: str
-
-@dataclass
-class ShipResult:
-    parcel: str
-
-@dataclass
-class SendResult:
-    parcel: str
-"""
-
-
-async def test_a_state_that_moved_into_a_branch_is_drift(version: Any) -> None:
-    """It would hand on to the join what is one branch's alone."""
-    app, order, _ = version(FIRST)
-    before = await at_ship(app, order, first_payload(order))
-    later, changed, seen = version(FORKED, PAYLOADS + RESULTS)
-    async with redeployed(before, later) as t:
-        await changed.handle("o").signal("gone", None)
-        await t.advance(minutes=1)
-        execution = await changed.handle("o").execution()
-        assert execution.failure is not None
-        assert (execution.status, execution.failure.type) == ("pending", "JournalDriftError")
-        assert "it stands at ship, which belongs to another branch" in execution.failure.message
-    assert seen == []
 
 
 async def test_a_check_before_the_deploy_tells(version: Any) -> None:

@@ -15,8 +15,8 @@ from perdure.cli.main import program
 from perdure.mermaid import parse
 from tests.diagrams.flows.checkout_payloads import ChargePayload
 from tests.diagrams.flows.trip_payloads import PlanPayload
+from tests.diagrams.implemented import Trip
 from tests.diagrams.shop import app, checkout, outer, parcels, trip
-from tests.diagrams.test_running import Trip
 
 HERE = "tests.diagrams.shop"
 

@@ -19,21 +19,7 @@ from perdure.worker.fetching import Fetcher
 from tests.diagrams.flows.checkout_payloads import ChargePayload
 from tests.diagrams.flows.countdown_payloads import CountPayload
 from tests.diagrams.flows.trip_payloads import PlanPayload, TravelPayload
-from tests.diagrams.test_running import Checkout, Countdown, Trip
-
-Seen = list[Any]
-
-
-@pytest.fixture(autouse=True)
-def seen() -> Seen:
-    Checkout.seen = Countdown.seen = Trip.seen = fresh = list[Any]()
-    Checkout.failing, Trip.room = 0, "blue"
-    return fresh
-
-
-@pytest.fixture
-def app() -> Perdure:
-    return Perdure("memory://")
+from tests.diagrams.implemented import Checkout, Countdown, Seen, Trip
 
 
 @pytest.fixture

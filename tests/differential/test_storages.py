@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from itertools import count
 from pathlib import Path
@@ -76,20 +76,34 @@ def test_sqlite_in_a_file_that_is_reopened(tmp_path: Path) -> None:
     hold(against(lambda: SQLiteStorage(str(tmp_path / f"{next(numbers)}.db")), reopened), 15, set())
 
 
-def test_postgres(postgres_server: Server, postgres_template: str) -> None:
-    """Each example has a database of its own; the last one is dropped when the next begins."""
-    databases: list[str] = []
+@pytest.fixture
+def fresh(postgres_server: Server, postgres_template: str) -> Iterator[Callable[[], str]]:
+    """Makes databases, each example its own: the one before is dropped when the next is made, the last one with the test."""
+    made: list[str] = []
+
+    def make() -> str:
+        if made:
+            postgres_server.drop(made.pop())
+        made.append(postgres_server.create(postgres_template))
+        return made[0]
+
+    yield make
+    for url in made:
+        postgres_server.drop(url)
+
+
+def test_postgres(fresh: Callable[[], str]) -> None:
+    url = ""
 
     def new() -> PostgresStorage:
-        if databases:
-            postgres_server.drop(databases.pop())
-        databases.append(postgres_server.create(postgres_template))
-        return PostgresStorage(databases[0])
+        nonlocal url
+        url = fresh()
+        return PostgresStorage(url)
 
     def reopened(storage: Storage) -> Storage:
         assert isinstance(storage, PostgresStorage)
         storage.close()
-        return PostgresStorage(databases[0])
+        return PostgresStorage(url)
 
     hold(against(new, reopened), 30, COMMON - {"complete: woke"})  # which so few examples do not come upon
 
@@ -135,12 +149,9 @@ def test_sqlite_moved_to_another_file(tmp_path: Path) -> None:
     hold(against(new, lambda storage: moved_on(storage, new())), 15, set())
 
 
-def test_moved_from_a_file_to_a_server_and_back(
-    tmp_path: Path, postgres_server: Server, postgres_template: str
-) -> None:
+def test_moved_from_a_file_to_a_server_and_back(tmp_path: Path, fresh: Callable[[], str]) -> None:
     """And so on, to and fro."""
     numbers = count()
-    databases: list[str] = []
 
     def file() -> SQLiteStorage:
         return SQLiteStorage(str(tmp_path / f"{next(numbers)}.db"))
@@ -148,9 +159,6 @@ def test_moved_from_a_file_to_a_server_and_back(
     def elsewhere(storage: Storage) -> Storage:
         if isinstance(storage, PostgresStorage):
             return moved_on(storage, file())
-        if databases:
-            postgres_server.drop(databases.pop())
-        databases.append(postgres_server.create(postgres_template))
-        return moved_on(storage, PostgresStorage(databases[0]))
+        return moved_on(storage, PostgresStorage(fresh()))
 
     hold(against(file, elsewhere), 5, set())

@@ -114,8 +114,9 @@ def test_the_diagram_says_what_it_promises(tmp_path: Path) -> None:
     assert told == ["ship to 1 Main Street after 2 tries", "declined: too much", "stateDiagram-v2"]
 
 
-def test_what_is_generated_for_the_example_is_fresh(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "perdure", "generate", "--check", str(EXAMPLES / "checkout")]
+@pytest.mark.parametrize("folder", ["examples/checkout", "tests/diagrams/flows", "bench"])
+def test_what_is_generated_is_fresh(folder: str, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "perdure", "generate", "--check", str(ROOT / folder)]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 

@@ -141,8 +141,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
             output.path.write_bytes(output.new)
         stem = plan.source.path.stem
         (folder / f"stubs_{stem}.py").write_bytes(stubbed(plan, folder / f"stubs_{stem}.py", None).new)
-    payloads = (folder / "checkout_payloads.py").read_text("utf-8")
-    (folder / "checkout_payloads.py").write_text(payloads, "utf-8")
     (folder / "right.py").write_text(HEAD, "utf-8")
     for name, code in MISTAKES.items():
         (folder / f"{slug(name)}.py").write_text(HEAD + code, "utf-8")

@@ -11,14 +11,13 @@ import pytest
 from perdure.storage._sql import statements
 from perdure.storage.postgres import PostgresStorage
 from perdure.testing.conformance import StorageConformance
-from perdure.testing.postgres import Server
 
 
 class Shared:
     """One storage for the whole module: a database for each test would take most of the time."""
 
     def __init__(self, url: str, connection: psycopg.Connection[Any]) -> None:
-        self.url, self.storage, self._connection = url, PostgresStorage(url), connection
+        self.storage, self._connection = PostgresStorage(url), connection
 
     def emptied(self) -> PostgresStorage:
         tables = ("executions", "journal", "signals", "externals", "workers")
@@ -27,13 +26,11 @@ class Shared:
 
 
 @pytest.fixture(scope="module")
-def shared(postgres_server: Server, postgres_template: str) -> Iterator[Shared]:
-    url = postgres_server.create(postgres_template)
-    with psycopg.connect(url, autocommit=True) as connection:
-        found = Shared(url, connection)
+def shared(module_url: str) -> Iterator[Shared]:
+    with psycopg.connect(module_url, autocommit=True) as connection:
+        found = Shared(module_url, connection)
         yield found
         found.storage.close()
-    postgres_server.drop(url)
 
 
 class TestPostgres(StorageConformance):

@@ -19,7 +19,8 @@ from perdure.storage.postgres import PostgresStorage
 from perdure.storage.postgres.link import check
 from perdure.storage.postgres.place import place
 from perdure.testing.conformance.hand import DONE, START, Hand, activity
-from perdure.testing.postgres import Server, server
+from perdure.testing.postgres import Server, database, server
+from tests.conftest import Roles
 
 
 def changed(url: str, **parts: str) -> str:
@@ -115,19 +116,13 @@ def test_a_missing_user(postgres_url: str) -> None:
     )
 
 
-def test_a_wrong_password() -> None:
-    with server() as own:
-        assert own.process is not None
-        own.execute("CREATE ROLE ann LOGIN PASSWORD 'right'")
-        rules = own.process.data / "pg_hba.conf"
-        rules.write_text(f"host all ann all scram-sha-256\n{rules.read_text()}")
-        own.execute("SELECT pg_reload_conf()")
-        parts = urlsplit(own.url)
-        for user, words in (("ann:wrong", "the password is wrong"), ("ann", "the URL has no password")):
-            error = refused(changed(own.url, netloc=f"{user}@{parts.hostname}:{parts.port}"))
-            assert words in str(error)
-            assert not error.retryable
-            assert "wrong@" not in str(error)
+def test_a_wrong_password(guarded: str) -> None:
+    parts = urlsplit(guarded)
+    for user, words in (("ann:wrong", "the password is wrong"), ("ann", "the URL has no password")):
+        error = refused(changed(guarded, netloc=f"{user}@{parts.hostname}:{parts.port}"))
+        assert words in str(error)
+        assert not error.retryable
+        assert "wrong@" not in str(error)
 
 
 def reported(**given: str) -> dict[str, str]:
@@ -184,17 +179,10 @@ def test_a_schema_that_is_too_new(storage: PostgresStorage, postgres_url: str) -
         storage.migrate(0)
 
 
-def test_three_roles(postgres_server: Server, empty_database: str) -> None:
+def test_three_roles(roles: Roles, postgres_server: Server, empty_database: str) -> None:
     """The owner migrates, the app works without changing the schema, the reader reads: as the page about PostgreSQL says."""
-    name = urlsplit(empty_database).path[1:]
-    for role in ("owner", "app", "reader"):
-        postgres_server.execute(f"CREATE ROLE {name}_{role} LOGIN")
+    name, url = database(empty_database), {role: roles(role) for role in ("owner", "app", "reader")}
     postgres_server.execute(f'GRANT CREATE ON DATABASE "{name}" TO {name}_owner')
-    parts = urlsplit(empty_database)
-    url = {
-        role: changed(empty_database, netloc=f"{name}_{role}@{parts.hostname}:{parts.port}")
-        for role in ("owner", "app", "reader")
-    }
     assert "run `perdure migrate` as the owner" in str(refused(url["app"]))
     owner, app, reader = (PostgresStorage(url[role]) for role in ("owner", "app", "reader"))
     assert owner.migrate(0) == 1
@@ -213,9 +201,6 @@ def test_three_roles(postgres_server: Server, empty_database: str) -> None:
         Hand(reader).add("b")
     for each in (owner, app, reader):
         each.close()
-    postgres_server.drop(empty_database)
-    for role in ("owner", "app", "reader"):
-        postgres_server.execute(f"DROP ROLE {name}_{role}")
 
 
 def test_the_clock_of_another_host() -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import psycopg
 import pytest
 
@@ -12,7 +10,6 @@ from perdure.model.execution import moment
 from perdure.model.records import NewSignal, Suspended, Wait
 from perdure.storage.postgres import PostgresStorage
 from perdure.testing.conformance.hand import DONE, FAILED, START, Hand, activity, joining
-from perdure.testing.postgres import Server
 from tools import reach
 
 PREFIX = 13
@@ -32,11 +29,9 @@ class Asked(dict[str, bytes]):
 
 
 @pytest.fixture(scope="module")
-def found(postgres_server: Server, postgres_template: str) -> Iterator[dict[str, set[reach.Found]]]:
-    url = postgres_server.create(postgres_template)
-    with psycopg.connect(url, autocommit=True) as connection:
-        yield reach.found_by(connection)
-    postgres_server.drop(url)
+def found(module_url: str) -> dict[str, set[reach.Found]]:
+    with psycopg.connect(module_url, autocommit=True) as connection:
+        return reach.found_by(connection)
 
 
 def test_the_page_has_the_table(found: dict[str, set[reach.Found]]) -> None:

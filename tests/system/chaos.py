@@ -7,9 +7,7 @@ import json
 import os
 import random
 import signal
-import subprocess
-import sys
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,57 +15,34 @@ from typing import Any, cast
 
 from perdure import Call, Handle, Perdure
 from perdure.engine.options import LIST
-from perdure.storage.check import check
+from perdure.model.trees import FINALIZE
+from perdure.storage.check import Snapshot, check
 from perdure.storage.postgres import PostgresStorage
 from perdure.storage.postgres.session import PostgresSession
 from perdure.storage.protocol import Storage
+from perdure.testing.simulation.trees import wrong_tree
 from tests.system import chaos_program as program
-from tests.system.rig import ROOT
+from tests.system.rig import Forks
+
+OPEN = "status:pending,running,waiting"
 
 
-class Nursery:
-    """Forks workers from a process that has everything imported, and kills them. `workers` are their process ids."""
+class Nursery(Forks):
+    """Workers on a store, whose bodies write into the folder's file `effects`. What they log is in `workers.log`."""
 
-    def __init__(self, process: subprocess.Popen[str], url: str) -> None:
-        self._process, self._url = process, url
-        self.workers: list[int] = []
+    def __init__(self, folder: Path, url: str, lease: float) -> None:
+        with open(folder / "workers.log", "ab") as log:
+            super().__init__("tests.system.chaos_program", str(folder / "effects"), str(lease), errors=log)
+        self._url = url
 
     def spawn(self, url: str | None = None) -> int:
         """A worker, perhaps by another way to the store."""
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.write(f"{url or self._url}\n")
-        self._process.stdin.flush()
-        self.workers.append(int(self._process.stdout.readline()))
-        return self.workers[-1]
+        return self.fork(url or self._url)
 
     def explain(self) -> None:
         """Lets all log where their threads are."""
         for worker in self.workers:
             os.kill(worker, signal.SIGUSR1)
-
-    def kill(self, worker: int) -> None:
-        """Ends one without a word."""
-        os.kill(worker, signal.SIGKILL)
-        self.workers.remove(worker)
-
-
-@contextmanager
-def nursery(folder: Path, url: str, lease: float) -> Iterator[Nursery]:
-    """Workers on a store, whose bodies write into the folder's file `effects`. What they log is in `workers.log`."""
-    arguments = [str(folder / "effects"), str(lease)]
-    environment = {**os.environ, "PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}"}
-    with open(folder / "workers.log", "ab") as log, subprocess.Popen(
-        [sys.executable, "-m", "tests.system.chaos_program", *arguments],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True, env=environment,
-    ) as process:  # fmt: skip
-        made = Nursery(process, url)
-        try:
-            yield made
-        finally:
-            for worker in made.workers:
-                os.kill(worker, signal.SIGKILL)
-            process.kill()
 
 
 @contextmanager
@@ -88,6 +63,14 @@ def broken(app: Perdure) -> list[object]:
     storage = app.opened.store.storage
     with one_moment(storage):
         return list(check(storage))
+
+
+def finalized_once(at: Snapshot) -> None:
+    """Holds that every tree is as it must be, and that who completed was finalized, once."""
+    assert wrong_tree(at) is None
+    ended = Counter(row.parent_id for row in at.rows.values() if row.slot == FINALIZE and row.status == "completed")
+    assert set(ended.values()) == {1}
+    assert all(tree.row.id in ended for tree in at.trees if tree.row.status == "completed")
 
 
 async def begun_after_record(app: Perdure, effects: Path) -> list[str]:

@@ -10,10 +10,10 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple, Self
 
 from perdure import Perdure
 from perdure.storage.check import check
@@ -30,18 +30,44 @@ class Effect(NamedTuple):
     what: str
 
 
-class Nursery:
-    """Forks workers from a process that has everything imported, and ends them."""
+def environment(**given: str) -> dict[str, str]:
+    """What a process is started with, so that it finds our modules; and what is given."""
+    return {**os.environ, "PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}", **given}
 
-    def __init__(self, process: subprocess.Popen[str], folder: Path) -> None:
-        self._process, self._folder = process, folder
+
+def worker(folder: Path, url: str, log: str = "worker.log", poll: float = 0.25) -> subprocess.Popen[bytes]:
+    """Starts a worker of `postgres_program` on a store; what it logs and what its bodies do is in the folder."""
+    given = environment(STORE=url, POLL=str(poll), EFFECTS=str(folder / "effects"))
+    words = [sys.executable, "-m", "perdure", "worker", "tests.system.postgres_program:app"]
+    with open(folder / log, "ab") as output:
+        return subprocess.Popen(words, stdout=output, stderr=output, env=given, cwd=folder)
+
+
+class Forks:
+    """Forks workers from a process that has everything imported, and ends them. `workers` are their process ids."""
+
+    def __init__(self, module: str, *arguments: str, errors: IO[bytes] | None = None) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", module, *arguments],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, text=True, env=environment(),
+        )  # fmt: skip
         self.workers: list[int] = []
 
-    def spawn(self, **order: Any) -> int:
-        """A new worker's process id."""
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with self._process:
+            for worker in self.workers:
+                with suppress(ProcessLookupError):
+                    os.kill(worker, signal.SIGKILL)
+            self._process.kill()
+
+    def fork(self, order: str) -> int:
+        """A worker by an order of one line; answers its process id."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        self._process.stdin.write(json.dumps(order) + "\n")
+        self._process.stdin.write(f"{order}\n")
         self._process.stdin.flush()
         self.workers.append(int(self._process.stdout.readline()))
         return self.workers[-1]
@@ -51,6 +77,18 @@ class Nursery:
         os.kill(worker, signal.SIGKILL)
         self.workers.remove(worker)
 
+
+class Nursery(Forks):
+    """Workers on the file in a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__("tests.system.faults_program", str(folder))
+        self._folder = folder
+
+    def spawn(self, **order: Any) -> int:
+        """A new worker's process id."""
+        return self.fork(json.dumps(order))
+
     def log(self, worker: int) -> str:
         """What a worker logged."""
         path = self._folder / f"worker-{worker}.log"
@@ -59,24 +97,6 @@ class Nursery:
     def left(self, worker: int) -> bool:
         """Whether a worker has gone by itself."""
         return "left with" in self.log(worker)
-
-
-@contextmanager
-def nursery(folder: Path) -> Iterator[Nursery]:
-    """A nursery for the file in a folder."""
-    environment = {**os.environ, "PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}"}
-    with subprocess.Popen(
-        [sys.executable, "-m", "tests.system.faults_program", str(folder)],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment,
-    ) as process:  # fmt: skip
-        made = Nursery(process, folder)
-        try:
-            yield made
-        finally:
-            for worker in made.workers:
-                with suppress(ProcessLookupError):
-                    os.kill(worker, signal.SIGKILL)
-            process.kill()
 
 
 def effects(folder: Path) -> list[Effect]:

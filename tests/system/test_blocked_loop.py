@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.system import faults_program as program
-from tests.system.rig import broken, counts, effects, nursery, until
+from tests.system.rig import Nursery, broken, counts, effects, until
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.timeout(60)
 async def test_a_blocked_loop_keeps_its_lease_and_is_complained_about(tmp_path: Path) -> None:
     app = program.make_app(tmp_path)
     async with app.connect():
-        with nursery(tmp_path) as workers:
+        with Nursery(tmp_path) as workers:
             blocked = workers.spawn(lease=1)
             handle = await app.enqueue(program.block.call("b", 4.0))
             await until(lambda: counts(tmp_path)["begin b"])
@@ -36,7 +36,7 @@ async def test_a_blocked_loop_keeps_its_lease_and_is_complained_about(tmp_path: 
 async def test_a_loop_that_is_blocked_beyond_patience_is_given_up_to_others(tmp_path: Path) -> None:
     app = program.make_app(tmp_path)
     async with app.connect():
-        with nursery(tmp_path) as workers:
+        with Nursery(tmp_path) as workers:
             blocked = workers.spawn(lease=0.5)
             handle = await app.enqueue(program.block_first.call("b", 11.0))
             await until(lambda: counts(tmp_path)["begin b"])
@@ -59,7 +59,7 @@ async def test_a_loop_that_is_blocked_beyond_patience_is_given_up_to_others(tmp_
 async def test_a_client_whose_loop_was_blocked_gets_its_answer(tmp_path: Path) -> None:
     app = program.make_app(tmp_path, poll=30)
     async with app.connect():
-        with nursery(tmp_path) as workers:
+        with Nursery(tmp_path) as workers:
             workers.spawn(poll=30)
             handle = await app.enqueue(program.hold.call("a", 0.3))
             answer = asyncio.ensure_future(handle.result(timeout=20))

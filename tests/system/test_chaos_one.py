@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from perdure import ExecutionFailedError
+from perdure import ExecutionFailedError, Handle, Perdure
 from tests.system import chaos_program as program
-from tests.system.chaos import broken, nursery
+from tests.system.chaos import Nursery, broken
 
 FILE = "sqlite:///"
 
@@ -50,15 +50,21 @@ async def stopped_between_transactions(process: int, path: Path) -> None:
                 return
 
 
+async def under_way(app: Perdure, count: int) -> Handle[int]:
+    """A chain of so many activities, of which a worker has done the first."""
+    handle = await app.enqueue(program.chain.call(count))
+    while not await handle.activities():
+        await asyncio.sleep(0.01)
+    return handle
+
+
 @pytest.mark.timeout(120)
 async def test_work_of_a_killed_worker_goes_on_long_before_its_lease_is_over(store: str, tmp_path: Path) -> None:
     app = program.make_app(store, lease=60)
     async with app.connect():
-        with nursery(tmp_path, store, 60) as workers:
+        with Nursery(tmp_path, store, 60) as workers:
             victim = workers.spawn()
-            handle = await app.enqueue(program.chain.call(400))
-            while not await handle.activities():
-                await asyncio.sleep(0.01)
+            handle = await under_way(app, 400)
             workers.kill(victim)
             before = len(await handle.activities())
             workers.spawn()
@@ -72,11 +78,9 @@ async def test_work_of_a_killed_worker_goes_on_long_before_its_lease_is_over(sto
 async def test_a_stopped_worker_that_wakes_up_changes_nothing_it_no_longer_owns(store: str, tmp_path: Path) -> None:
     app = program.make_app(store, lease=1)
     async with app.connect():
-        with nursery(tmp_path, store, 1) as workers:
+        with Nursery(tmp_path, store, 1) as workers:
             zombie = workers.spawn()
-            handle = await app.enqueue(program.chain.call(300))
-            while not await handle.activities():
-                await asyncio.sleep(0.01)
+            handle = await under_way(app, 300)
             await stopped(zombie, store)
             workers.spawn()
             assert await handle.result(timeout=60) == 300 * 299
@@ -93,7 +97,7 @@ async def test_a_stopped_worker_that_wakes_up_changes_nothing_it_no_longer_owns(
 async def test_a_task_that_kills_its_worker_each_time_is_failed(store: str, tmp_path: Path) -> None:
     app = program.make_app(store, lease=15)
     async with app.connect():
-        with nursery(tmp_path, store, 15) as workers:
+        with Nursery(tmp_path, store, 15) as workers:
             handle = await app.enqueue(program.poison.call())
             neighbour = await app.enqueue(program.chain.call(50))
             for _ in range(40):

@@ -19,12 +19,11 @@ from typing import Any, TypeVar
 import pytest
 
 from perdure import Handle, LoopResult, Perdure, StorageError
-from perdure.model.trees import FINALIZE
 from perdure.storage.check import read
 from perdure.testing.postgres import Server, server
-from perdure.testing.simulation.trees import wrong_tree
 from tests.system import chaos_program as program
 from tests.system.chaos import (
+    OPEN,
     Nursery,
     begun_after_record,
     broken,
@@ -32,14 +31,13 @@ from tests.system.chaos import (
     drawn,
     enqueue_list,
     enqueue_tree,
-    nursery,
+    finalized_once,
     one_moment,
 )
 from tests.system.proxy import Proxy, proxy
 
 WORKERS, EXECUTIONS = map(int, os.environ.get("PERDURE_CHAOS", "4,600").split(","))
 LEASE = 5.0
-OPEN = "status:pending,running,waiting"
 T = TypeVar("T")
 End = tuple[Handle[Any], object]
 
@@ -178,10 +176,7 @@ def examine(app: Perdure, roots: set[str]) -> Counter[str]:
     with one_moment(storage):
         at = read(storage)
     assert {row.id for row in at.rows.values() if row.parent_id is None} == roots
-    assert wrong_tree(at) is None
-    ended = Counter(row.parent_id for row in at.rows.values() if row.slot == FINALIZE and row.status == "completed")
-    assert set(ended.values()) == {1}
-    assert all(tree.row.id in ended for tree in at.trees if tree.row.status == "completed")
+    finalized_once(at)
     assert not [row.id for row in at.rows.values() if row.failure and "worker_lost" in row.failure]
     assert sum(row.token > 1 for row in at.rows.values()) > 20
     return Counter(row.status for row in at.rows.values())
@@ -199,7 +194,7 @@ async def test_whatever_breaks_nothing_is_lost_and_nothing_recorded_runs_again(o
     app = program.make_app(url, LEASE)
     began = time.monotonic()
     async with app.connect():
-        with proxy(url) as between, nursery(tmp_path, url, LEASE) as workers:
+        with proxy(url) as between, Nursery(tmp_path, url, LEASE) as workers:
             disasters = Disasters(own, url, between, workers, chance)
             working = asyncio.create_task(work(app, random.Random(6)))
             while not working.done() or len(disasters.seen) < 7:

@@ -11,7 +11,7 @@ import pytest
 
 from perdure import Handle, LoopResult, Perdure
 from tests.system import chaos_program as program
-from tests.system.chaos import begun_after_record, broken, nursery
+from tests.system.chaos import OPEN, Nursery, begun_after_record, broken
 from tests.system.test_chaos import WORKERS, store
 
 KILLS = 60
@@ -34,11 +34,11 @@ async def test_loops_sequences_and_answers_from_outside_survive_kills(tmp_path: 
     app = program.make_app(store(tmp_path), lease=15)
     expected: Expected = []
     async with app.connect():
-        with nursery(tmp_path, store(tmp_path), 15) as workers:
+        with Nursery(tmp_path, store(tmp_path), 15) as workers:
             for _ in range(WORKERS):
                 workers.spawn()
             for kill in range(KILLS):
-                if await app.count("status:pending,running,waiting") < 30:
+                if await app.count(OPEN) < 30:
                     expected += await enqueue(app, kill)
                 await asyncio.sleep(chance.uniform(0.01, 0.12))
                 workers.kill(chance.choice(workers.workers))

@@ -12,7 +12,7 @@ import pytest
 
 from perdure import Context, Perdure
 from tests.system import faults_program as program
-from tests.system.rig import ROOT, broken, counts, nursery, until
+from tests.system.rig import Nursery, broken, counts, environment, until
 
 pytestmark = pytest.mark.timeout(80)
 
@@ -62,7 +62,7 @@ def deploy(folder: Path, head: str, first: str, start: str, status: str, failure
     text = VERSION.replace("HEAD", head).replace("FIRST", first)
     done = subprocess.run(
         [sys.executable, "-c", text, str(folder / "jobs.db"), start, status, failure],
-        capture_output=True, text=True, timeout=60, check=False, env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True, text=True, timeout=60, check=False, env=environment(),
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
@@ -142,7 +142,7 @@ async def test_a_child_task_removed_between_deploys_is_drift_of_its_parent(tmp_p
 async def test_many_restarts_in_a_row_consume_no_attempt(tmp_path: Path) -> None:
     app = program.make_app(tmp_path)
     async with app.connect():
-        with nursery(tmp_path) as workers:
+        with Nursery(tmp_path) as workers:
             handle = await app.enqueue(program.steps.call(12, 0.15))
             for number in range(6):
                 worker = workers.spawn(drain=0.0)
@@ -181,7 +181,7 @@ asyncio.run(main())
 async def test_an_exit_in_a_branch_ends_only_its_execution(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", EXIT, str(tmp_path / "jobs.db")],
-        capture_output=True, text=True, timeout=60, check=False, env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True, text=True, timeout=60, check=False, env=environment(),
     )  # fmt: skip
     assert done.returncode == 0, done
     assert "exit(9)" in done.stdout

@@ -9,7 +9,7 @@ import pytest
 
 from perdure import Handle
 from tests.system import faults_program as program
-from tests.system.rig import broken, counts, nursery, until
+from tests.system.rig import Nursery, broken, counts, until
 
 pytestmark = pytest.mark.timeout(100)
 
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.timeout(100)
 async def test_a_client_completes_what_a_worker_elsewhere_waits_for(tmp_path: Path) -> None:
     app = program.make_app(tmp_path)
     async with app.connect():
-        with nursery(tmp_path) as workers:
+        with Nursery(tmp_path) as workers:
             workers.spawn()
             early = await app.complete("decision", "early", "before")
             handles = [await app.enqueue(program.decided.call(key)) for key in ("early", "k", "k", "never")]
@@ -35,7 +35,7 @@ async def test_killed_workers_lose_no_answer(tmp_path: Path) -> None:
     """The worker is killed before, between and after answers come; nothing runs when the last one does."""
     app = program.make_app(tmp_path)
     async with app.connect():
-        with nursery(tmp_path) as workers:
+        with Nursery(tmp_path) as workers:
             handles: list[Handle[str]] = []
             for number in range(6):
                 worker = workers.spawn()

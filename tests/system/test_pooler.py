@@ -4,9 +4,6 @@ direct line, and by looking alone."""
 from __future__ import annotations
 
 import asyncio
-import os
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,21 +24,18 @@ from perdure.testing.conformance import (
     SignalConformance,
     TreeConformance,
 )
-from perdure.testing.postgres import Server
 from tests.system import postgres_program as program
 from tests.system.pooler import pooler
-from tests.system.rig import ROOT
+from tests.system.rig import worker
 
 pytestmark = pytest.mark.timeout(120)
 TABLES = ", ".join(f"perdure.{table}" for table in ("executions", "journal", "signals", "externals", "workers"))
 
 
 @pytest.fixture(scope="module")
-def direct(postgres_server: Server, postgres_template: str) -> Iterator[str]:
+def direct(module_url: str) -> str:
     """The URL of the server itself."""
-    url = postgres_server.create(postgres_template)
-    yield url
-    postgres_server.drop(url)
+    return module_url
 
 
 @pytest.fixture(scope="module")
@@ -73,12 +67,7 @@ class TestBehindAPooler(
 
 def works(url: str, poll: float, folder: Path) -> float:
     """Work of some width by a worker in another process; answers how long one more task takes when all is quiet."""
-    environment = {
-        **os.environ, "STORE": url, "POLL": str(poll), "EFFECTS": str(folder / "effects"), "PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}",
-    }  # fmt: skip
-    words = [sys.executable, "-m", "perdure", "worker", "tests.system.postgres_program:app"]
-    with open(folder / "worker.log", "ab") as log:
-        process = subprocess.Popen(words, stdout=log, stderr=log, env=environment, cwd=folder)
+    process = worker(folder, url, poll=poll)
     try:
         return asyncio.run(asked(url, poll))
     finally:

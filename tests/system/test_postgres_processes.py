@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
 import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -19,7 +17,7 @@ from perdure.storage.check import check
 from perdure.storage.postgres import PostgresStorage
 from perdure.testing.postgres import Server, server
 from tests.system import postgres_program as program
-from tests.system.rig import ROOT
+from tests.system.rig import until, worker
 
 pytestmark = pytest.mark.timeout(180)
 Spawning = Callable[[str], "subprocess.Popen[bytes]"]
@@ -38,19 +36,7 @@ def spawn(tmp_path: Path) -> Iterator[Spawning]:
     running: list[subprocess.Popen[bytes]] = []
 
     def start(url: str) -> subprocess.Popen[bytes]:
-        environment = {
-            **os.environ, "STORE": url, "EFFECTS": str(tmp_path / "effects"), "PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}",
-        }  # fmt: skip
-        with open(tmp_path / f"worker{len(running)}.log", "ab") as log:
-            running.append(
-                subprocess.Popen(
-                    [sys.executable, "-m", "perdure", "worker", "tests.system.postgres_program:app"],
-                    stdout=log,
-                    stderr=log,
-                    env=environment,
-                    cwd=tmp_path,
-                )
-            )
+        running.append(worker(tmp_path, url, f"worker{len(running)}.log"))
         return running[-1]
 
     yield start
@@ -71,13 +57,6 @@ def effects(tmp_path: Path) -> list[list[str]]:
     return [line.split() for line in path.read_text().splitlines()] if path.exists() else []
 
 
-async def until(holds: Callable[[], bool], patience: float = 60.0) -> None:
-    deadline = time.monotonic() + patience
-    while not holds():
-        assert time.monotonic() < deadline, "it never held"
-        await asyncio.sleep(0.05)
-
-
 async def all_well(app: Perdure, url: str, handles: list[Handle[int]]) -> None:
     """All completed in their first attempt, and the promises hold."""
     await asyncio.gather(*(handle.result(timeout=100) for handle in handles))
@@ -96,9 +75,9 @@ async def test_a_killed_worker_is_relieved_long_before_its_lease_ends(
     async with app.connect():
         victim = spawn(url)
         handle = await app.enqueue(program.steps.call("a", 200))
-        await until(lambda: len(effects(tmp_path)) > 5)
+        await until(lambda: len(effects(tmp_path)) > 5, 60)
         spawn(url)
-        await until(lambda: sum(b"worker" in path.read_bytes() for path in tmp_path.glob("worker*.log")) == 2)
+        await until(lambda: sum(b"worker" in path.read_bytes() for path in tmp_path.glob("worker*.log")) == 2, 60)
         await asyncio.sleep(5)  # who watches must have stood for a while
         victim.send_signal(signal.SIGKILL)
         killed = time.monotonic()
@@ -119,12 +98,12 @@ async def test_a_server_that_goes_and_comes_back(own: Server, spawn: Spawning, t
             spawn(url)
         handles = [await app.enqueue(program.steps.call(f"s{number}", 30)) for number in range(20)]
         handles += [await app.enqueue(program.family.call(f"f{number}", 5)) for number in range(4)]
-        await until(lambda: len(effects(tmp_path)) > 50)
+        await until(lambda: len(effects(tmp_path)) > 50, 60)
         own.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND datname <> 'postgres'"
         )
         count = len(effects(tmp_path))
-        await until(lambda: len(effects(tmp_path)) > count + 50)
+        await until(lambda: len(effects(tmp_path)) > count + 50, 60)
         own.process.kill(signal.SIGQUIT)
         await asyncio.sleep(1)
         own.process.start()

@@ -17,7 +17,7 @@ import pytest
 
 from perdure import ExecutionCancelledError, ExecutionFailedError
 from tests.system import faults_program as program
-from tests.system.rig import ROOT, broken, counts, effects, nursery, until
+from tests.system.rig import Nursery, broken, counts, effects, environment, until
 
 pytestmark = pytest.mark.timeout(100)
 FAR = 30.0
@@ -44,7 +44,7 @@ async def test_two_apps_on_one_file_in_one_process(tmp_path: Path) -> None:
 async def test_a_task_that_no_worker_has_stays_pending_and_says_so(tmp_path: Path) -> None:
     app = program.make_app(tmp_path, rare=True)
     async with app.connect():
-        with nursery(tmp_path) as workers:
+        with Nursery(tmp_path) as workers:
             workers.spawn()
             handle = await app.enqueue(program.rare.call(5))
             common = await app.enqueue(program.hold.call("a", 0.0))
@@ -53,7 +53,7 @@ async def test_a_task_that_no_worker_has_stays_pending_and_says_so(tmp_path: Pat
             assert (await handle.status(), (await handle.execution()).attempt) == ("pending", 0)
             shown = subprocess.run(
                 [sys.executable, "-m", "perdure", "show", handle.id, "--url", f"sqlite:///{tmp_path / 'jobs.db'}"],
-                capture_output=True, text=True, timeout=50, check=True, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)},
+                capture_output=True, text=True, timeout=50, check=True, cwd=tmp_path, env=environment(),
             )  # fmt: skip
             assert "no live worker has task rare" in shown.stdout, shown.stdout
             workers.spawn(rare=True)
@@ -76,11 +76,10 @@ asyncio.run(main())
 
 
 async def test_eight_processes_open_a_new_file_at_once_and_all_work(tmp_path: Path) -> None:
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-c", MANY, str(tmp_path)]
     processes = [
         await asyncio.create_subprocess_exec(
-            *command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+            *command, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE
         )
         for _ in range(8)
     ]  # fmt: skip
@@ -197,7 +196,7 @@ def test_leaving_with_app_in_a_forked_child_does_not_hang(tmp_path: Path) -> Non
 async def test_another_process_picks_up_and_answers_long_before_its_poll(tmp_path: Path) -> None:
     app = program.make_app(tmp_path, poll=FAR)
     async with app.connect():
-        with nursery(tmp_path) as workers:
+        with Nursery(tmp_path) as workers:
             workers.spawn(poll=FAR)
             await until(lambda: "started" in workers.log(workers.workers[0]))
             took: list[float] = []
@@ -223,7 +222,7 @@ async def test_polling_alone_does_where_the_folder_of_sockets_cannot_be_had(tmp_
     app = program.make_app(tmp_path, poll=0.3)
     async with app.connect():
         storage = app.opened.store.storage
-        with nursery(tmp_path) as workers:
+        with Nursery(tmp_path) as workers:
             victim = workers.spawn(lease=1)
             handle = await app.enqueue(program.hold.call("a", 0.0))
             assert await handle.result(timeout=20) == "a"
@@ -250,7 +249,7 @@ async def test_a_cancel_reaches_a_running_body_in_another_process_quickly(tmp_pa
         "hold_verbs": program.hold_verbs.call("x", 3000),
     }
     async with app.connect():
-        with nursery(tmp_path) as workers:
+        with Nursery(tmp_path) as workers:
             workers.spawn(poll=FAR, lease=60)
             handle = await app.enqueue(calls[kind])
             await until(lambda: counts(tmp_path)["begin x"])
@@ -269,7 +268,7 @@ async def test_a_cancel_reaches_a_running_body_in_another_process_quickly(tmp_pa
 async def test_a_cancel_of_a_tree_reaches_all_of_it_over_two_workers(tmp_path: Path) -> None:
     app = program.make_app(tmp_path, poll=FAR)
     async with app.connect():
-        with nursery(tmp_path) as workers:
+        with Nursery(tmp_path) as workers:
             both = [workers.spawn(poll=FAR, concurrency=8) for _ in range(2)]
             handle = await app.enqueue(program.tree.call("t", 3, 2, 60.0))
             await until(lambda: sum(each.what.startswith("begin") for each in effects(tmp_path)) == 8)
@@ -291,7 +290,7 @@ async def test_a_cancel_of_a_tree_reaches_all_of_it_over_two_workers(tmp_path: P
 async def test_a_parent_sees_its_cancelled_child(tmp_path: Path) -> None:
     app = program.make_app(tmp_path)
     async with app.connect():
-        with nursery(tmp_path) as workers:
+        with Nursery(tmp_path) as workers:
             workers.spawn()
             workers.spawn()
             handle = await app.enqueue(program.boss.call("b"))
@@ -307,7 +306,7 @@ async def test_a_parent_sees_its_cancelled_child(tmp_path: Path) -> None:
 async def test_a_body_that_swallows_the_cancel_is_settled_after_the_grace(tmp_path: Path) -> None:
     app = program.make_app(tmp_path)
     async with app.connect():
-        with nursery(tmp_path) as workers:
+        with Nursery(tmp_path) as workers:
             workers.spawn(cancel_grace=0.7)
             handle = await app.enqueue(program.deaf.call("d", 6.0))
             await until(lambda: counts(tmp_path)["begin d"])
@@ -329,7 +328,7 @@ async def test_a_body_that_swallows_the_cancel_is_settled_after_the_grace(tmp_pa
 async def test_sigterm_lets_running_bodies_finish_and_leaves_waiting_ones(tmp_path: Path) -> None:
     app = program.make_app(tmp_path)
     async with app.connect():
-        with nursery(tmp_path) as workers:
+        with Nursery(tmp_path) as workers:
             worker = workers.spawn(drain=20, concurrency=2)
             waiting = await app.enqueue(program.waiter.call("w"))
             await until(lambda: counts(tmp_path)["step 1"])
@@ -354,7 +353,7 @@ async def test_sigterm_lets_running_bodies_finish_and_leaves_waiting_ones(tmp_pa
 async def test_a_second_signal_interrupts_and_releases(tmp_path: Path) -> None:
     app = program.make_app(tmp_path, poll=FAR)
     async with app.connect():
-        with nursery(tmp_path) as workers:
+        with Nursery(tmp_path) as workers:
             worker = workers.spawn(drain=60, poll=FAR, lease=60)
             running = await app.enqueue(program.hold.call("r", 3.0))
             verbs = await app.enqueue(program.hold_verbs.call("v", 60))
@@ -406,7 +405,7 @@ async def test_closing_without_drain_releases_at_once(tmp_path: Path) -> None:
 async def test_what_may_run_at_most_once_is_not_run_again_after_a_kill(tmp_path: Path) -> None:
     app = program.make_app(tmp_path)
     async with app.connect():
-        with nursery(tmp_path) as workers:
+        with Nursery(tmp_path) as workers:
             worker = workers.spawn()
             handle = await app.enqueue(program.careful.call(3.0))
             await until(lambda: counts(tmp_path)["once 1"])
@@ -423,7 +422,7 @@ async def test_what_may_run_at_most_once_is_not_run_again_after_a_kill(tmp_path:
 async def test_a_relaxed_tail_runs_again_after_a_kill_and_what_was_recorded_does_not(tmp_path: Path) -> None:
     app = program.make_app(tmp_path)
     async with app.connect():
-        with nursery(tmp_path) as workers:
+        with Nursery(tmp_path) as workers:
             worker = workers.spawn()
             handle = await app.enqueue(program.easy.call(5))
             await until(lambda: counts(tmp_path)["tail"])
@@ -442,7 +441,7 @@ async def test_a_relaxed_tail_runs_again_after_a_kill_and_what_was_recorded_does
 async def test_an_activity_that_ends_its_process_each_time_is_failed(tmp_path: Path) -> None:
     app = program.make_app(tmp_path)
     async with app.connect():
-        with nursery(tmp_path) as workers:
+        with Nursery(tmp_path) as workers:
             handle = await app.enqueue(program.poison.call())
             neighbour = await app.enqueue(program.steps.call(30, 0.02))
             for _ in range(6):
@@ -476,7 +475,7 @@ def zombie(process: int) -> bool:
 async def test_an_activity_of_another_queue_runs_on_another_worker(tmp_path: Path) -> None:
     app = program.make_app(tmp_path)
     async with app.connect():
-        with nursery(tmp_path) as workers:
+        with Nursery(tmp_path) as workers:
             here = workers.spawn()
             handle = await app.enqueue(program.afar.call(4))
             await until(lambda: "started" in workers.log(here))
@@ -495,7 +494,7 @@ async def test_two_thousand_children_over_workers_that_are_killed(tmp_path: Path
     chance = random.Random(11)
     app = program.make_app(tmp_path)
     async with app.connect():
-        with nursery(tmp_path) as workers:
+        with Nursery(tmp_path) as workers:
             for _ in range(2):
                 workers.spawn(concurrency=50)
             handle = await app.enqueue(program.fan.call(2000))
@@ -517,7 +516,7 @@ async def test_two_thousand_children_over_workers_that_are_killed(tmp_path: Path
 async def test_three_hundred_children_one_after_another(tmp_path: Path) -> None:
     app = program.make_app(tmp_path)
     async with app.connect():
-        with nursery(tmp_path) as workers:
+        with Nursery(tmp_path) as workers:
             workers.spawn()
             workers.spawn()
             handle = await app.enqueue(program.line.call(300))
@@ -529,7 +528,7 @@ async def test_three_hundred_children_one_after_another(tmp_path: Path) -> None:
 async def test_a_lost_process_leaves_no_lock_file_behind_for_long(tmp_path: Path) -> None:
     app = program.make_app(tmp_path)
     async with app.connect():
-        with nursery(tmp_path) as workers:
+        with Nursery(tmp_path) as workers:
             victims = [workers.spawn() for _ in range(3)]
             await until(lambda: all("started" in workers.log(victim) for victim in victims))
             for victim in victims:
@@ -548,7 +547,7 @@ async def test_a_lost_process_leaves_no_lock_file_behind_for_long(tmp_path: Path
 async def test_an_app_that_was_left_open_by_a_dead_process_can_be_read_and_written(tmp_path: Path) -> None:
     """SIGKILL in the middle of writing: the log is recovered by whoever comes next."""
     app = program.make_app(tmp_path)
-    with nursery(tmp_path) as workers:
+    with Nursery(tmp_path) as workers:
         async with app.connect():
             handles = [await app.enqueue(program.steps.call(50)) for _ in range(20)]
             worker = workers.spawn()

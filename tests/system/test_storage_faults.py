@@ -21,7 +21,7 @@ import pytest
 
 from perdure import Perdure, StorageError
 from tests.system import faults_program as program
-from tests.system.rig import ROOT, broken, counts, nursery, until
+from tests.system.rig import Nursery, broken, counts, environment, until
 
 pytestmark = pytest.mark.timeout(60)
 LOCKER = """
@@ -184,7 +184,7 @@ async def test_a_worker_outwaits_another_programs_lock(tmp_path: Path) -> None:
     """The lock lasts longer than the leases; neither the worker itself nor its neighbour takes its work away."""
     app = program.make_app(tmp_path, lease=1)
     async with app.connect():
-        with nursery(tmp_path) as workers:
+        with Nursery(tmp_path) as workers:
             workers.spawn(lease=1)
             workers.spawn(lease=1)
             handles = [await app.enqueue(program.steps.call(3, 1.5)) for _ in range(6)]
@@ -245,7 +245,7 @@ def as_nobody(folder: Path) -> str:
     """What a client that has no rights of its own says."""
     done = subprocess.run(
         [sys.executable, "-c", AS_NOBODY, str(folder)],
-        capture_output=True, text=True, timeout=50, check=False, env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True, text=True, timeout=50, check=False, env=environment(),
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     return done.stdout.partition("---")[2]
@@ -285,7 +285,7 @@ def perdure(*words: str, folder: Path) -> subprocess.CompletedProcess[str]:
     """A command line."""
     return subprocess.run(
         [sys.executable, "-m", "perdure", *words],
-        capture_output=True, text=True, cwd=folder, timeout=50, check=False, env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True, text=True, cwd=folder, timeout=50, check=False, env=environment(),
     )  # fmt: skip
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from perdure import Context, ExecutionFailedError, Perdure, Retry
 from perdure.testing import TestApp
 
@@ -51,10 +53,7 @@ async def test_an_answer_that_fails_without_a_word_is_no_text_of_nothing(app: Pe
     async with TestApp(app):
         handle = await answer.enqueue("k")
         await answer.fail("k", "")
-        try:
+        with pytest.raises(ExecutionFailedError) as caught:
             await handle.result()
-        except ExecutionFailedError as error:
-            assert error.failure is not None
-            assert error.failure.message == ""
-        else:
-            raise AssertionError("it completed")
+        assert caught.value.failure is not None
+        assert caught.value.failure.message == ""

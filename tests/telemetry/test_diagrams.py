@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from perdure.testing import TestApp
 from tests.diagrams.flows.checkout_payloads import ChargePayload
-from tests.diagrams.test_running import Checkout
+from tests.diagrams.implemented import Checkout
 from tests.telemetry.conftest import Seen, facts_of, id_of, parent_of
 
 

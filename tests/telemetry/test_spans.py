@@ -505,27 +505,11 @@ async def test_a_place_that_cannot_be_read_begins_a_trace(seen: Seen, kept: str)
     assert seen.one("run task").parent is None
 
 
-async def test_who_does_not_listen_hands_the_place_on(seen: Seen) -> None:
-    app = Perdure("memory://", telemetry=False)
-
-    @app.task
-    async def below(number: int) -> None: ...
-
-    @app.task
-    async def above() -> None:
-        await below(1)
-
-    place = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
-    async with TestApp(app) as t:
-        t.faults.enqueue([NewExecution("e", "above", "{}", trace=place)], t.clock.now())
-        await app.handle("e").result()
-        (child,) = await app.handle("e").children()
-        assert await trace_column(t, child.id) == place
-    assert seen.spans == []
+PLACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 
-async def test_a_state_that_is_too_long_stays_behind(seen: Seen) -> None:
-    app = seen.app()
+async def handed_on(app: Perdure, place: str) -> str | None:
+    """What a child keeps of the place in which its parent was enqueued."""
 
     @app.task
     async def below() -> None: ...
@@ -534,33 +518,27 @@ async def test_a_state_that_is_too_long_stays_behind(seen: Seen) -> None:
     async def above() -> None:
         await below()
 
-    state = ",".join(f"vendor{number}={'x' * 200}" for number in range(5))
-    place = f"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01 {state}"
     async with TestApp(app) as t:
         t.faults.enqueue([NewExecution("e", "above", "{}", trace=place)], t.clock.now())
         await app.handle("e").result()
         (child,) = await app.handle("e").children()
-        kept = await trace_column(t, child.id)
+        return await trace_column(t, child.id)
+
+
+async def test_who_does_not_listen_hands_the_place_on(seen: Seen) -> None:
+    assert await handed_on(Perdure("memory://", telemetry=False), PLACE) == PLACE
+    assert seen.spans == []
+
+
+async def test_a_state_that_is_too_long_stays_behind(seen: Seen) -> None:
+    state = ",".join(f"vendor{number}={'x' * 200}" for number in range(5))
+    kept = await handed_on(seen.app(), f"{PLACE} {state}")
     assert kept is not None
     assert len(kept) == 55
 
 
 async def test_the_state_of_a_trace_travels(seen: Seen) -> None:
-    app = seen.app()
-
-    @app.task
-    async def below() -> None: ...
-
-    @app.task
-    async def above() -> None:
-        await below()
-
-    place = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01 vendor=x1,other=y2"
-    async with TestApp(app) as t:
-        t.faults.enqueue([NewExecution("e", "above", "{}", trace=place)], t.clock.now())
-        await app.handle("e").result()
-        (child,) = await app.handle("e").children()
-        kept = await trace_column(t, child.id)
+    kept = await handed_on(seen.app(), f"{PLACE} vendor=x1,other=y2")
     assert kept is not None
     assert kept.endswith(" vendor=x1,other=y2")
     assert trace_of(seen.one("run below")) == 0x0AF7651916CD43DD8448EB211C80319C

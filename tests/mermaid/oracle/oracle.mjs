@@ -1,4 +1,4 @@
-// Reads a JSON list of diagrams, writes for each what Mermaid makes of it: {error}, or {states, arrows, title}.
+// Reads a JSON list of diagrams, writes for each what Mermaid makes of it: {error}, or {states, arrows}.
 // A region is named by the states around it, [*] stays what it is.
 import { JSDOM } from "jsdom";
 
@@ -38,7 +38,7 @@ function note(state, place, model) {
 async function read(text) {
   try {
     const diagram = await mermaid.mermaidAPI.getDiagramFromText(text);
-    const model = { states: {}, arrows: [], title: diagram.db.getDiagramTitle() };
+    const model = { states: {}, arrows: [] };
     walk(diagram.db.getRootDocV2 ? diagram.db.getRootDocV2().doc : diagram.db.getRootDoc(), "", model);
     return model;
   } catch (error) {
