@@ -117,7 +117,9 @@ def _found(connection: psycopg.Connection[Any], leading: dict[str, str], text: s
 def _scans(node: dict[str, Any], leading: dict[str, str], over: str) -> Iterator[Found]:
     relation = node.get("Relation Name", over)
     index = node.get("Index Name")
-    if index is not None and node["Node Type"] != "ModifyTable":
+    if (index or relation).startswith("pg_"):
+        pass  # the server's own tables are no executions
+    elif index is not None and node["Node Type"] != "ModifyTable":
         column = leading[index]
         is_one = re.search(rf"\b{column} = ", node.get("Index Cond", ""))
         yield (index.partition("_")[0], column if is_one else "*")
