@@ -166,8 +166,10 @@ def test_a_worker_whose_session_ended_is_dead(opened: Opening, postgres_url: str
     hand.add("a")
     hand.start("a")
     assert other.reclaim(hand.now).workers == ()
+    session = dying._hints.witness[1]
     dying._liveness.mine.clear()  # a process that is killed says nothing
     dying._hints.close()
+    await_end(postgres_url, session)
     assert [row.lease_until for row in other.workers(hand.now)] == [hand.now, hand.now + LEASE]
     answer = other.reclaim(hand.now)
     assert (answer.workers, answer.released) == (("w1",), ("a",))
@@ -187,6 +189,13 @@ def test_a_session_that_is_made_anew_vouches_again(opened: Opening, postgres_url
     assert again.wait(LONG)
     assert sessions(postgres_url)["w1"] not in (before, 0)
     assert other.reclaim(Hand(other).now).workers == ()
+
+
+def await_end(url: str, process: int) -> None:
+    """Returns when the server has noticed that a session is over."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        while connection.execute("SELECT FROM pg_stat_activity WHERE pid = %s", [process]).fetchone() is not None:
+            pass
 
 
 def end_session(url: str, process: int) -> None:
