@@ -82,14 +82,14 @@ def _imports(graph: Graph, machine: Machine, payloads: str) -> Iterator[str]:
     yield ""
 
 
-def _from(module: str, names: Sequence[str]) -> Iterator[str]:
-    line = f"from {module} import {', '.join(names)}"
-    if len(line) <= WIDTH:
-        yield line
-        return
-    yield f"from {module} import ("
-    yield from (f"    {name}," for name in names)
-    yield ")"
+def _from(module: str, names: Sequence[str]) -> Sequence[str]:
+    broken = [f"from {module} import (", *(f"    {name}," for name in names), ")"]
+    return _fitting(f"from {module} import {', '.join(names)}", broken)
+
+
+def _fitting(line: str, broken: Sequence[str]) -> Sequence[str]:
+    """What is said in one line, where that is not too wide; else the lines that it is broken into."""
+    return [line] if len(line) <= WIDTH else broken
 
 
 # --- the graph
@@ -204,15 +204,9 @@ def _dataclass(name: str, doc: str, fields: Sequence[str]) -> Iterator[str]:
     yield from (f"    {each}" for each in fields)
 
 
-def _alias(name: str, parts: Sequence[str]) -> Iterator[str]:
-    line = f"{name}: TypeAlias = {' | '.join(parts)}"
-    if len(line) <= WIDTH:
-        yield line
-        return
-    yield f"{name}: TypeAlias = ("
-    yield f"    {parts[0]}"
-    yield from (f"    | {part}" for part in parts[1:])
-    yield ")"
+def _alias(name: str, parts: Sequence[str]) -> Sequence[str]:
+    broken = [f"{name}: TypeAlias = (", f"    {parts[0]}", *(f"    | {part}" for part in parts[1:]), ")"]
+    return _fitting(f"{name}: TypeAlias = {' | '.join(parts)}", broken)
 
 
 # --- the base class
@@ -283,15 +277,10 @@ def returned_by(machine: Machine, step: Step) -> str:
     return handed(machine, step, step.targets[0]) or "None"
 
 
-def _signature(name: str, parameter: str, returned: str) -> Iterator[str]:
-    given = f", {parameter}" if parameter else ""
-    line = f"    def {name}(self{given}) -> {returned}:"
-    if len(line) <= WIDTH:
-        yield line
-        return
-    yield f"    def {name}("
-    yield from (f"        {each}," for each in ["self", *(parameter.split(", ") if parameter else [])])
-    yield f"    ) -> {returned}:"
+def _signature(name: str, parameter: str, returned: str) -> Sequence[str]:
+    given = ["self", *(parameter.split(", ") if parameter else [])]
+    broken = [f"    def {name}(", *(f"        {each}," for each in given), f"    ) -> {returned}:"]
+    return _fitting(f"    def {name}({', '.join(given)}) -> {returned}:", broken)
 
 
 def _to(machine: Machine, target: str) -> str:
