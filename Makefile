@@ -4,13 +4,15 @@
 #   make test     the whole gate: format, lint, types, layers, tidy, every test
 #   make check    the quick loop: the same without tests/system
 #   make bench    measurements, with competitors beside, in an environment of its own: make bench ARGS="W2 --on postgres"
-#   make setup    only the virtual environment (.venv); another interpreter: make setup PYTHON=python3.12
+#   make setup    only the virtual environment (.venv), as demo needs it; another interpreter: make setup PYTHON=python3.12
 #   make lock     new hashed locks from requirements/*.in
 #   make clean    removes what these commands made
 
 PYTHON ?= python3
 VENV := .venv
 STAMP := $(VENV)/.stamp-dev
+ORACLE := tests/mermaid/oracle
+TESTS_STAMP := $(ORACLE)/node_modules/.stamp
 BENCH_VENV := .venv-bench
 BENCH_STAMP := $(BENCH_VENV)/.stamp-bench
 
@@ -22,10 +24,12 @@ help:
 
 setup: $(STAMP)
 
-ORACLE := tests/mermaid/oracle/package-lock.json
-
-$(STAMP): requirements/dev.txt pyproject.toml tools/setup $(ORACLE)
+$(STAMP): requirements/dev.txt pyproject.toml tools/setup
 	@PYTHON="$(PYTHON)" tools/setup $(VENV) requirements/dev.txt
+	@touch $@
+
+$(TESTS_STAMP): $(ORACLE)/package-lock.json tools/setup_tests | $(STAMP)
+	@tools/setup_tests $(VENV)
 	@touch $@
 
 $(BENCH_STAMP): requirements/bench.txt requirements/dev.txt pyproject.toml tools/setup
@@ -35,10 +39,10 @@ $(BENCH_STAMP): requirements/bench.txt requirements/dev.txt pyproject.toml tools
 demo: $(STAMP)
 	@$(VENV)/bin/perdure demo
 
-test: $(STAMP)
+test: $(STAMP) $(TESTS_STAMP)
 	@./check --all
 
-check: $(STAMP)
+check: $(STAMP) $(TESTS_STAMP)
 	@./check
 
 bench: $(BENCH_STAMP)
@@ -48,5 +52,5 @@ lock: $(STAMP)
 	@tools/lock
 
 clean:
-	rm -rf $(VENV) $(BENCH_VENV) tests/mermaid/oracle/node_modules build dist .pytest_cache .ruff_cache .import_linter_cache .hypothesis .coverage .coverage.* htmlcov
+	rm -rf $(VENV) $(BENCH_VENV) $(ORACLE)/node_modules build dist .pytest_cache .ruff_cache .import_linter_cache .hypothesis .coverage .coverage.* htmlcov
 	find src tests tools bench -type d -name __pycache__ -prune -exec rm -rf {} +

@@ -18,7 +18,7 @@ Ask = Callable[[Sequence[str]], list[dict[str, Any]]]
 @pytest.fixture(scope="session")
 def mermaid() -> Ask:
     """What Mermaid makes of each text: its states and arrows, or an error."""
-    assert (ORACLE / "node_modules").is_dir(), "run tools/setup: it installs Mermaid's parser from its lock"
+    assert (ORACLE / "node_modules").is_dir(), "run tools/setup_tests: it installs Mermaid's parser from its lock"
     node = Path(sys.executable).with_name("node")
 
     def ask(texts: Sequence[str]) -> list[dict[str, Any]]:

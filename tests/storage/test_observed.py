@@ -8,6 +8,7 @@ from perdure.clock import SystemClock
 from perdure.storage import Storage
 from perdure.storage.memory import MemoryStorage
 from perdure.storage.observed import Observed, observed
+from perdure.storage.store import Store
 from perdure.telemetry import STORAGE, STORAGE_ERRORS, Metric, Telemetry, Told
 from perdure.testing.conformance import StorageConformance
 from perdure.testing.faults import OPERATIONS
@@ -36,6 +37,18 @@ class TestObserved(StorageConformance):
 def test_each_operation_is_wrapped() -> None:
     public = {name for name in vars(Observed) if not name.startswith("_")}
     assert public == {*OPERATIONS, "close", "listen"}
+
+
+@pytest.mark.parametrize("solo", [True, False])
+async def test_it_is_called_as_the_storage_wants_to_be(solo: bool) -> None:
+    """Being watched must not cost the shorter way."""
+    storage, counted = MemoryStorage(), Counted()
+    storage.solo = solo
+    store = Store(Observed(storage, Told([counted]), SystemClock()), SystemClock())
+    await store.open()
+    assert await store.ask("cancel", ("nobody", "")) is None
+    await store.close()
+    assert ((STORAGE.name, "transaction") in counted.calls) is not solo
 
 
 def test_it_is_the_storage_itself_where_nobody_listens() -> None:

@@ -1,7 +1,7 @@
 """PgBouncer before a server, pooling by transaction: no session of a client lasts longer than one.
 
-Debian has it (`make setup` installs it for root). It reads its configuration from a folder of its own, listens on a free
-port and dies with the test.
+Debian has it (`tools/setup_tests` installs it for root). It reads its configuration from a folder of its own, listens
+on a free port and dies with the test.
 """
 
 from __future__ import annotations

@@ -13,8 +13,18 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from perdure.mermaid.names import base_name, edge_name, handed, payload_of, written
-from perdure.model.diagram import BACKOFF_MS, Graph, Node, Region, pascal, snake, title_name
+from perdure.mermaid.names import (
+    base_name,
+    branch_result,
+    choice_name,
+    edge_name,
+    handed,
+    outcome_of,
+    payload_of,
+    states_name,
+    written,
+)
+from perdure.model.diagram import BACKOFF_MS, Graph, Node, Region, snake
 from perdure.model.machine import END, Machine, Step, lower
 
 WIDTH: Final = 88
@@ -72,14 +82,14 @@ def _imports(graph: Graph, machine: Machine, payloads: str) -> Iterator[str]:
     yield ""
 
 
-def _from(module: str, names: Sequence[str]) -> Iterator[str]:
-    line = f"from {module} import {', '.join(names)}"
-    if len(line) <= WIDTH:
-        yield line
-        return
-    yield f"from {module} import ("
-    yield from (f"    {name}," for name in names)
-    yield ")"
+def _from(module: str, names: Sequence[str]) -> Sequence[str]:
+    broken = [f"from {module} import (", *(f"    {name}," for name in names), ")"]
+    return _fitting(f"from {module} import {', '.join(names)}", broken)
+
+
+def _fitting(line: str, broken: Sequence[str]) -> Sequence[str]:
+    """What is said in one line, where that is not too wide; else the lines that it is broken into."""
+    return [line] if len(line) <= WIDTH else broken
 
 
 # --- the graph
@@ -152,19 +162,19 @@ def _choice(machine: Machine, choice: Step) -> Iterator[str]:
         yield f"    label: ClassVar[Literal[{_text(label)}]] = {_text(label)}"
     names = [edge_name(choice, label) for label, _ in edges]
     yield from ("", "")
-    yield from _alias(f"{pascal(choice.name)}Outcome", names)
+    yield from _alias(outcome_of(choice.name), names)
     yield from (
         "",
         "",
         "@final",
-        f"class {pascal(choice.name)}Choice:",
+        f"class {choice_name(choice.name)}:",
         f'    """The outcomes of the choice {choice.name}."""',
     )
     yield from ("", "    __slots__ = ()")
     for label, target in edges:
         payload = handed(machine, choice, target)
         yield ""
-        yield from _signature(snake(label), f"payload: {payload}" if payload else "", f"{pascal(choice.name)}Outcome")
+        yield from _signature(snake(label), f"payload: {payload}" if payload else "", outcome_of(choice.name))
         yield f'        """{_said(label)}: {_to(machine, target)}."""'
         yield f"        return {edge_name(choice, label)}({'payload' if payload else ''})"
 
@@ -177,7 +187,7 @@ def _fork(fork: Step) -> Iterator[str]:
     )  # fmt: skip
     yield from _dataclass(
         payload_of(fork.join), f"What the branches of {fork.name} came to.",
-        [f"{name}: {pascal(target)}Result" for name, target in parts],
+        [f"{name}: {branch_result(target)}" for name, target in parts],
     )  # fmt: skip
 
 
@@ -194,15 +204,9 @@ def _dataclass(name: str, doc: str, fields: Sequence[str]) -> Iterator[str]:
     yield from (f"    {each}" for each in fields)
 
 
-def _alias(name: str, parts: Sequence[str]) -> Iterator[str]:
-    line = f"{name}: TypeAlias = {' | '.join(parts)}"
-    if len(line) <= WIDTH:
-        yield line
-        return
-    yield f"{name}: TypeAlias = ("
-    yield f"    {parts[0]}"
-    yield from (f"    | {part}" for part in parts[1:])
-    yield ")"
+def _alias(name: str, parts: Sequence[str]) -> Sequence[str]:
+    broken = [f"{name}: TypeAlias = (", f"    {parts[0]}", *(f"    | {part}" for part in parts[1:]), ")"]
+    return _fitting(f"{name}: TypeAlias = {' | '.join(parts)}", broken)
 
 
 # --- the base class
@@ -212,7 +216,7 @@ def _base(graph: Graph, machine: Machine) -> Iterator[str]:
     running = [step for step in machine.steps.values() if step.runs]
     choices = [step for step in machine.steps.values() if step.kind == "choice"]
     yield from ("", "")
-    yield from _names(f"{title_name(graph.title)}State", [_text(step.name) for step in running])
+    yield from _names(states_name(graph), [_text(step.name) for step in running])
     yield from ("", "")
     yield f"class {base_name(graph)}(StateDiagram[{payload_of(machine.start)}]):"
     yield f'    """{_said(graph.title)}: subclass it, with a method for each state."""'
@@ -232,10 +236,10 @@ def _base(graph: Graph, machine: Machine) -> Iterator[str]:
             "",
             "    @final",
             "    @property",
-            f"    def {snake(step.name)}(self) -> {pascal(step.name)}Choice:",
+            f"    def {snake(step.name)}(self) -> {choice_name(step.name)}:",
         )
         yield f'        """The outcomes of the choice {step.name}."""'
-        yield f"        return {pascal(step.name)}Choice()"
+        yield f"        return {choice_name(step.name)}()"
     texts = {node.name: node.texts for node in graph.nodes()}
     for step in running:
         yield from _method(machine, step, texts.get(step.name, ()))
@@ -273,15 +277,10 @@ def returned_by(machine: Machine, step: Step) -> str:
     return handed(machine, step, step.targets[0]) or "None"
 
 
-def _signature(name: str, parameter: str, returned: str) -> Iterator[str]:
-    given = f", {parameter}" if parameter else ""
-    line = f"    def {name}(self{given}) -> {returned}:"
-    if len(line) <= WIDTH:
-        yield line
-        return
-    yield f"    def {name}("
-    yield from (f"        {each}," for each in ["self", *(parameter.split(", ") if parameter else [])])
-    yield f"    ) -> {returned}:"
+def _signature(name: str, parameter: str, returned: str) -> Sequence[str]:
+    given = ["self", *(parameter.split(", ") if parameter else [])]
+    broken = [f"    def {name}(", *(f"        {each}," for each in given), f"    ) -> {returned}:"]
+    return _fitting(f"    def {name}({', '.join(given)}) -> {returned}:", broken)
 
 
 def _to(machine: Machine, target: str) -> str:

@@ -33,15 +33,25 @@ def base_name(graph: Graph) -> str:
     return title_name(graph.title) + "Diagram"
 
 
+def states_name(graph: Graph) -> str:
+    """The name of the type that lists the states."""
+    return title_name(graph.title) + "State"
+
+
 def payload_of(name: str) -> str:
     """The class that a state, a fork or a join is given."""
     return pascal(name) + "Payload"
 
 
+def branch_result(first: str) -> str:
+    """The class by which a branch of a fork ends, by the state that it begins with."""
+    return pascal(first) + "Result"
+
+
 def result_of(machine: Machine, step: Step) -> str:
     """The class by which the branch ends that a step stands in."""
     assert step.branch is not None
-    return pascal(machine.steps[step.branch.fork].targets[step.branch.index]) + "Result"
+    return branch_result(machine.steps[step.branch.fork].targets[step.branch.index])
 
 
 def handed(machine: Machine, step: Step, target: str) -> str:
@@ -51,7 +61,17 @@ def handed(machine: Machine, step: Step, target: str) -> str:
     after = machine.steps[target]
     if after.kind == "join":
         return result_of(machine, step)
-    return pascal(target) + ("Outcome" if after.kind == "choice" else "Payload")
+    return outcome_of(target) if after.kind == "choice" else payload_of(target)
+
+
+def choice_name(name: str) -> str:
+    """The class by which a choice's outcomes are made."""
+    return pascal(name) + "Choice"
+
+
+def outcome_of(name: str) -> str:
+    """The name for any outcome of a choice."""
+    return pascal(name) + "Outcome"
 
 
 def edge_name(choice: Step, label: str) -> str:
@@ -66,7 +86,7 @@ def written(machine: Machine) -> list[str]:
         if step.kind == "state":
             names.append(payload_of(step.name))
         elif step.kind == "fork":
-            names += [pascal(target) + "Result" for target in step.targets]
+            names += [branch_result(target) for target in step.targets]
     return names
 
 
@@ -80,7 +100,7 @@ def generated(graph: Graph, machine: Machine) -> Iterator[Given]:
     for name in USED:
         yield Given("", f"the decorator {name}", "class", name)
     yield Given("", title, "module", base_name(graph))
-    yield Given("", title, "module", title_name(graph.title) + "State")
+    yield Given("", title, "module", states_name(graph))
     for step in machine.steps.values():
         yield from _of_step(step)
 
@@ -92,10 +112,10 @@ def _of_step(step: Step) -> Iterator[Given]:
     if step.kind != "choice":
         yield Given(name, what, "module", payload_of(name))
         for target in step.targets if step.kind == "fork" else ():
-            yield Given(name, f"the branch {target}", "module", pascal(target) + "Result")
+            yield Given(name, f"the branch {target}", "module", branch_result(target))
         return
-    yield Given(name, what, "module", pascal(name) + "Choice")
-    yield Given(name, what, "module", pascal(name) + "Outcome")
+    yield Given(name, what, "module", choice_name(name))
+    yield Given(name, what, "module", outcome_of(name))
     for label in step.labels:
         if label:
             yield Given(name, f"the label {label!r} of {name}", "module", edge_name(step, label))

@@ -48,7 +48,7 @@ class Observed:
 
     def __init__(self, storage: Storage, told: Told, clock: Clock) -> None:
         self.storage, self._told, self._clock = storage, told, clock
-        self.inline = storage.inline
+        self.inline, self.solo = storage.inline, storage.solo
 
     def _do(self, name: str, call: Callable[[], T]) -> T:
         began = self._clock.monotonic()

@@ -287,10 +287,7 @@ def _closed_batch(batch: Batch) -> Batch:
 
 def _perform(storage: Storage, batch: Batch, now: int) -> dict[Verb, list[Any]]:
     answers: dict[Verb, list[Any]] = {}
-    alone = getattr(storage, "groups_cost", False) and _is_one(
-        batch
-    )  # PostgreSQL: a commit then rides with the statement
-    with nullcontext() if alone else storage.transaction():
+    with nullcontext() if storage.solo and _is_one(batch) else storage.transaction():
         for verb in ORDER:
             requests = batch.get(verb)
             if requests is None:

@@ -73,6 +73,7 @@ class FaultyStorage:
     def __init__(self, storage: Storage, decide: Callable[[Operation], Fault | When | None] | None = None) -> None:
         self.storage = storage
         self.inline = storage.inline
+        self.solo = False  # every operation has the boundary of a transaction, where faults strike too
         self.decide = decide
         self.calls: Counter[str] = Counter()
         self._planned: dict[str, deque[Fault | None]] = {}

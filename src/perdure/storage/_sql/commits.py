@@ -93,7 +93,8 @@ def _record_only(
     if not transitions:
         return
     asked = [(transition.id, transition.token) for transition in transitions]
-    rows = session.record_running(asked, _entries(transitions), last=last)
+    entries = _entries(transitions)
+    rows = session.record_running(asked, entries, last=last)
     found = {row[0]: row for row in (session.read("look", [id for id, _ in asked]) if rows is None else rows)}
     held: list[Transition] = []
     for transition in transitions:
@@ -104,12 +105,14 @@ def _record_only(
             answers[transition.id] = CANCELLING if cancelled else RUNNING
             held.append(transition)
     if rows is None:
-        _record(session, held, found)
+        _record(session, held, entries if len(held) == len(transitions) else _entries(held), found)
 
 
-def _record(session: Session, held: Sequence[Transition], found: dict[str, Sequence[Any]]) -> None:
+def _record(
+    session: Session, held: Sequence[Transition], entries: Sequence[Sequence[Value]], found: dict[str, Sequence[Any]]
+) -> None:
     """The entries of transitions whose executions are held."""
-    if entries := _entries(held):
+    if entries:
         session.give("record", entries)
     if fresh := sorted((each.id, each.token) for each in held if each.entries and found[each.id][4]):
         session.give("proceed", fresh)

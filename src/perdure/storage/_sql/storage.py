@@ -39,6 +39,7 @@ class PlannedStorage(ABC):
     """What databases share of a storage. See `perdure.storage.protocol.Storage` for each operation."""
 
     inline: bool = False
+    solo: bool = False
     migrations_package: ClassVar[str]
 
     @abstractmethod

@@ -47,6 +47,7 @@ class MemoryStorage:
     """
 
     inline: bool = True
+    solo: bool = False
 
     def __init__(self) -> None:
         self._tables = Tables()

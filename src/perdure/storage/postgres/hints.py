@@ -184,7 +184,7 @@ class Hints:
         if self._owing and not self._closed.is_set():
             self._owing = False
             try:
-                connection.execute(b"SELECT pg_catalog.pg_notify($1, '')", [self.channel])
+                notify(connection, self.channel, "")
             except BaseException:
                 self._owing = True
                 raise

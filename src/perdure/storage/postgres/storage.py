@@ -44,8 +44,7 @@ class PostgresStorage(PlannedStorage):
     """
 
     migrations_package = MIGRATIONS
-    groups_cost = True
-    """One operation by itself takes fewer round trips than a group of one."""
+    solo = True
 
     def __init__(self, url: str, schema: str = "perdure") -> None:
         self.place = place(url, schema)
