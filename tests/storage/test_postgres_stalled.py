@@ -73,7 +73,8 @@ def test_one_that_stands_still_while_it_sends_is_ended(postgres_url: str) -> Non
             waiter.start()
             while not cancelled.wait(0.05):
                 beating.beat("w2")
-        assert stalled.closed
+        with pytest.raises(psycopg.OperationalError):
+            stalled.execute("COMMIT")
     waiter.join()
     assert waiting.row("a").status == "cancelled"
     for hand in (waiting, beating):
