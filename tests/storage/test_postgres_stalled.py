@@ -48,12 +48,21 @@ def test_what_a_stalled_process_holds_is_taken_back(postgres_url: str) -> None:
         hand.storage.close()
 
 
-def begun(connection: psycopg.Connection) -> None:
+STANDS_STILL = """
+SELECT FROM pg_stat_activity
+WHERE pid = %s AND state = 'active' AND wait_event = 'ClientRead' AND query LIKE '%%FOR UPDATE'
+"""
+
+
+def begun(url: str, connection: psycopg.Connection) -> None:
     """Holds an execution, and is in the midst of sending more."""
     connection.execute("BEGIN")
     connection.execute("SELECT FROM perdure.executions WHERE id = 'a' FOR UPDATE")
     connection.pgconn.send_flush_request()
     connection.pgconn.flush()
+    with closing(psycopg.connect(url, autocommit=True)) as other:
+        while other.execute(STANDS_STILL, [connection.info.backend_pid]).fetchone() is None:
+            pass
 
 
 def test_one_that_stands_still_while_it_sends_is_ended(postgres_url: str) -> None:
@@ -69,7 +78,7 @@ def test_one_that_stands_still_while_it_sends_is_ended(postgres_url: str) -> Non
     waiter = threading.Thread(target=cancel)
     with closing(psycopg.connect(postgres_url, autocommit=True)) as stalled:
         with suppress(psycopg.OperationalError), stalled.pipeline():
-            begun(stalled)
+            begun(postgres_url, stalled)
             waiter.start()
             while not cancelled.wait(0.05):
                 beating.beat("w2")
@@ -85,7 +94,7 @@ def test_one_for_whom_nobody_waits_is_left_alone(postgres_url: str) -> None:
     hand = Hand(PostgresStorage(f"{postgres_url}?hints=off"))
     hand.add("a")
     with closing(psycopg.connect(postgres_url, autocommit=True)) as slow, slow.pipeline():
-        begun(slow)
+        begun(postgres_url, slow)
         threading.Event().wait(0.5)
         hand.beat("w2")
         slow.execute("ROLLBACK")
