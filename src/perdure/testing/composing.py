@@ -78,7 +78,9 @@ class Composer:
     def completion(self, wish: CompletionWish, id: str) -> NewCompletion:
         """A completion of an external task."""
         value, failure = (None, FAILURE) if wish.failed else (f'"{id}"', None)
-        return NewCompletion(id, wish.task, wish.key, value, failure, wish.retention)
+        asked = [(row.origin, row.external_key) for row in self.rows if row.status == "waiting" and row.external_key]
+        origin, key = asked[0] if wish.aimed and asked else (wish.task, wish.key)
+        return NewCompletion(id, origin, key, value, failure, wish.retention)
 
     def picked(self, wish: TransitionWish) -> Row:
         """The row that a transition is about."""

@@ -82,13 +82,15 @@ class OutcomeWish(msgspec.Struct, frozen=True):
 
 
 class CompletionWish(msgspec.Struct, frozen=True):
-    """An external task completed for one of few keys; with `resent` once more the last one that was sent."""
+    """An external task completed for one of few keys, `aimed` at one that somebody waits for; with `resent` once more the
+    last one that was sent."""
 
     task: str
     key: str
     failed: bool
     retention: int | None
     resent: bool
+    aimed: bool
 
 
 class TransitionWish(msgspec.Struct, frozen=True):
@@ -171,6 +173,7 @@ completions = st.lists(
         failed=st.booleans(),
         retention=st.none() | st.integers(0, LEASE),
         resent=st.booleans(),
+        aimed=st.booleans(),
     ),
     min_size=1,
     max_size=2,
