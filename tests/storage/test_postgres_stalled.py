@@ -90,12 +90,28 @@ def test_one_that_stands_still_while_it_sends_is_ended(postgres_url: str) -> Non
         hand.storage.close()
 
 
-def test_one_for_whom_nobody_waits_is_left_alone(postgres_url: str) -> None:
+def test_what_others_pass_over_is_freed_too(postgres_url: str) -> None:
+    """Nobody waits for what a claim finds held."""
     hand = Hand(PostgresStorage(f"{postgres_url}?hints=off"))
     hand.add("a")
-    with closing(psycopg.connect(postgres_url, autocommit=True)) as slow, slow.pipeline():
-        begun(postgres_url, slow)
-        threading.Event().wait(0.5)
-        hand.beat("w2")
-        slow.execute("ROLLBACK")
+    hand.beat("w2")
+    with closing(psycopg.connect(postgres_url, autocommit=True)) as stalled:
+        with suppress(psycopg.OperationalError), stalled.pipeline():
+            begun(postgres_url, stalled)
+            assert hand.claim().claims == ()
+            while not hand.claim("w2").claims:
+                hand.beat("w2")
+    assert hand.row("a").status == "running"
+    hand.storage.close()
+
+
+def test_who_brings_a_copy_is_left_alone(postgres_url: str) -> None:
+    """A restore, say; it may wait for its disk."""
+    hand = Hand(PostgresStorage(f"{postgres_url}?hints=off"))
+    hand.beat("w2")
+    with closing(psycopg.connect(postgres_url, autocommit=True)) as slow:
+        with slow.cursor() as cursor, cursor.copy("COPY perdure.executions FROM STDIN"):
+            threading.Event().wait(0.5)
+            hand.beat("w2")
+        assert not slow.closed
     hand.storage.close()

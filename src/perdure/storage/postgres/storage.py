@@ -171,7 +171,7 @@ class PostgresStorage(PlannedStorage):
         for process, ended in self._read(lambda session: session.read("stalled", link.STALLED)):
             if ended:
                 logger.warning(
-                    "ended session %s of the server: its process stands still, and others wait for it", process
+                    "ended session %s of the server: its process stands still and holds what others need", process
                 )
 
     def _prove(self, channel: str, text: str) -> None:
