@@ -266,6 +266,16 @@ def test_ended_sessions_are_made_anew(hand: Hand, storage: PostgresStorage, post
     assert hand.row("a").status == "running"
 
 
+def test_a_read_that_outlasts_the_storage_keeps_no_connection(storage: PostgresStorage) -> None:
+    """A thread may still read while its app closes."""
+    storage.migrate(0)
+    database = storage._database  # pyright: ignore[reportPrivateUsage]
+    link = database.take()
+    storage.close()
+    database.give(link)
+    assert link.connection.closed
+
+
 def test_a_session_that_ends_inside_a_transaction(hand: Hand, storage: PostgresStorage, postgres_url: str) -> None:
     hand.add("a")
     with storage.transaction():

@@ -78,10 +78,12 @@ def prepared_by(storage: PostgresStorage) -> list[str]:
     link = storage._database.take()  # pyright: ignore[reportPrivateUsage]
     try:
         kept = link.connection.execute(b"SELECT statement FROM pg_prepared_statements").fetchall()
-        scans = link.connection.execute(b"SELECT current_setting('enable_seqscan')").fetchone()
+        asked = b"SELECT current_setting('enable_seqscan'), current_setting('jit')"
+        scans, compiles = link.connection.execute(asked).fetchone() or ()
     finally:
         storage._database.give(link)  # pyright: ignore[reportPrivateUsage]
-    assert scans == ("off" if kept else "on",)
+    assert scans == ("off" if kept else "on")
+    assert compiles == "off" or not kept
     return [text.split()[0] for (text,) in kept]
 
 

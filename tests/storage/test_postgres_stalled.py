@@ -95,12 +95,15 @@ def test_what_others_pass_over_is_freed_too(postgres_url: str) -> None:
     hand = Hand(PostgresStorage(f"{postgres_url}?hints=off"))
     hand.add("a")
     hand.beat("w2")
-    with closing(psycopg.connect(postgres_url, autocommit=True)) as stalled:
-        with suppress(psycopg.OperationalError), stalled.pipeline():
-            begun(postgres_url, stalled)
-            assert hand.claim().claims == ()
-            while not hand.claim("w2").claims:
-                hand.beat("w2")
+    with (
+        closing(psycopg.connect(postgres_url, autocommit=True)) as stalled,
+        suppress(psycopg.OperationalError),
+        stalled.pipeline(),
+    ):
+        begun(postgres_url, stalled)
+        assert hand.claim().claims == ()
+        while not hand.claim("w2").claims:
+            hand.beat("w2")
     assert hand.row("a").status == "running"
     hand.storage.close()
 

@@ -54,6 +54,7 @@ class Database:
         self._local = threading.local()
         self._lock = threading.Lock()
         self._idle: list[Link] = []
+        self._lent: set[Link] = set()
         self._collation: str | None = UNKNOWN
         self._process = os.getpid()
         in_child(self._abandon)
@@ -132,17 +133,21 @@ class Database:
             link.close()
         if self.prepares:
             link.prepare()
+        with self._lock:
+            self._lent.add(link)
         return link
 
     def give(self, link: Link) -> None:
-        """Takes a connection back. One that is lost takes the idle ones along: they are lost too, most likely."""
+        """Takes a connection back. One that is lost takes the idle ones along: they are lost too, most likely. One that was
+        lent before all were given back to the server follows them."""
         if not link.usable:
             link.roll_back()
         with self._lock:
-            gone = [link]
+            gone, ours = [link], link in self._lent
+            self._lent.discard(link)
             if link.connection.closed:
                 gone, self._idle = [link, *self._idle], []
-            elif link.usable and len(self._idle) < IDLE and self._process == os.getpid():
+            elif ours and link.usable and len(self._idle) < IDLE and self._process == os.getpid():
                 gone, self._idle = [], [*self._idle, link]
         for each in gone:
             each.close()
@@ -151,6 +156,7 @@ class Database:
         """Gives all connections back; the next use opens new ones."""
         with self._lock:
             idle, self._idle = self._idle, []
+            self._lent.clear()
         for link in idle:
             link.close()
 
@@ -161,8 +167,8 @@ class Database:
 
     def _abandon(self) -> None:
         """In a forked child: never use, never close what belongs to the parent."""
-        _inherited.extend((self._idle, getattr(self._local, "group", None)))
-        self._idle, self._local, self._lock = [], threading.local(), threading.Lock()
+        _inherited.extend((self._idle, self._lent, getattr(self._local, "group", None)))
+        self._idle, self._lent, self._local, self._lock = [], set(), threading.local(), threading.Lock()
         self._process = os.getpid()
 
 
