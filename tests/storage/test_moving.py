@@ -8,7 +8,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Generator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import psycopg
@@ -158,6 +158,63 @@ def test_when_copying_fails_the_source_goes_on(full: Store, opened: Opening) -> 
     assert set(destination.sizes().values()) == {0}
     Hand(full).add("after")
     assert Hand(full).status("after") == ["pending"]
+
+
+def test_where_all_may_have_arrived_the_source_stays_sealed(
+    full: Store, opened: Opening, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A connection that breaks during the commit: nobody knows whether it happened."""
+    destination = opened()
+    real = destination.transaction
+
+    @contextmanager
+    def cut() -> Generator[None]:
+        with real():
+            yield
+        raise StorageError("the connection broke", retryable=True)
+
+    monkeypatch.setattr(destination, "transaction", cut)
+    with pytest.raises(StorageError, match="broke; the source stays sealed"):
+        move(full, destination, START, unseen)
+    assert full.sealed()
+    assert destination.sizes() == full.sizes()
+
+
+def test_a_connection_that_breaks_while_a_server_is_filled(opening: Callable[[str], Store]) -> None:
+    """What was put in is not kept to be put in again: it may be all there is."""
+    source, destination = opening("sqlite"), opening("postgres")
+    Hand(source).add("a")
+
+    def break_it(table: str, done: int, _: int) -> None:
+        if table == "executions" and done:
+            with closing(psycopg.connect(urls[destination], autocommit=True)) as shell:
+                shell.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() "
+                              "AND datname = current_database()")  # fmt: skip
+
+    with pytest.raises(StorageError, match="the source stays sealed"):
+        move(source, destination, START, break_it)
+    assert set(destination.sizes().values()) == {0}
+    assert move(source, destination, START, unseen)["executions"] == 1
+
+
+def test_of_two_at_the_same_time_one_is_refused(full: Store, opened: Opening) -> None:
+    """Else the source would be moved to both, or opened again by the one while the other copies."""
+    second = opened()
+    seen: list[str] = []
+
+    def another(table: str, done: int, _: int) -> None:
+        if not done and not seen:
+            with (
+                closing(again(full)) as same,
+                pytest.raises(StorageError, match="another copy of this store is under way"),
+            ):
+                move(same, second, START, unseen)
+            seen.append(table)
+
+    move(full, opened(), START, another)
+    assert seen
+    assert full.sealed()
+    assert set(second.sizes().values()) == {0}
 
 
 def test_only_an_empty_store_is_filled(full: Store, opened: Opening) -> None:

@@ -9,6 +9,7 @@ source stays sealed and says so, the destination is empty or complete, and the s
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, Protocol, runtime_checkable
 
 from perdure.errors import StorageError
@@ -33,6 +34,10 @@ class Movable(Storage, Protocol):
         """Whether changes are forbidden."""
         ...
 
+    def moving(self) -> AbstractContextManager[None]:
+        """While this is being moved to another place; whoever else wants to meanwhile is refused."""
+        ...
+
     def sizes(self) -> dict[str, int]:
         """How many rows each table has."""
         ...
@@ -50,19 +55,36 @@ def move(source: Movable, destination: Movable, now: int, report: Callable[[str,
     """Copies everything from one store to the other and leaves the first one sealed; answers how many rows went into each
     table. `report` is told a table, how many of its rows are there, and of how many.
 
-    Raises `StorageError` when the destination holds something already or is the source itself, and when either cannot be
-    reached: then the source goes on as if nothing had been.
+    Raises `StorageError` when the destination holds something already or is the source itself, when somebody else moves the
+    source at this moment, and when either cannot be reached: then the source goes on as if nothing had been. Where nobody can
+    tell whether all arrived (a connection that broke during the commit), it stays sealed: both would be live.
     """
     if source.migrate(now) != destination.migrate(now):
         raise StorageError("the two stores have different versions of the schema: upgrade perdure, then copy")
-    before = source.sealed()
-    source.seal()
+    with source.moving():
+        before, empty = source.sealed(), not any(destination.sizes().values())
+        source.seal()
+        try:
+            return _fill(source, destination, report)
+        except BaseException as error:
+            arrived = empty and _may_have_arrived(destination, error)
+            if not before and not arrived:
+                source.unseal()
+            if arrived and isinstance(error, StorageError):
+                raise StorageError(
+                    f"{error}; the source stays sealed: run the same copy again", retryable=True
+                ) from error
+            raise
+
+
+def _may_have_arrived(destination: Movable, error: BaseException) -> bool:
+    """Whether a store that was empty may hold all by now, though filling it failed."""
+    if isinstance(error, StorageError) and error.retryable:
+        return True
     try:
-        return _fill(source, destination, report)
-    except BaseException:
-        if not before:
-            source.unseal()
-        raise
+        return any(destination.sizes().values())
+    except StorageError:
+        return True
 
 
 def _fill(source: Movable, destination: Movable, report: Callable[[str, int, int], None]) -> dict[str, int]:

@@ -36,6 +36,8 @@ GUARDED: Final = (*(table.name for table in TABLES), "workers")
 """Tables that a sealed store does not let anybody change: all that hold data of ours."""
 SEALED: Final = "sealed: this store was moved"
 """How a refusal begins."""
+UNDER_WAY: Final = "another copy of this store is under way: let it end, or end it, and try again"
+"""To whoever would move it at the same time: both copies would be live."""
 
 
 def page(session: Session, table: Table, after: Sequence[Any]) -> Answer:

@@ -61,12 +61,13 @@ class Database:
 
     # -- transactions -------------------------------------------------------------------------------------------------
 
-    def write(self, work: Callable[[Session], T]) -> T:
-        """Does work in a transaction of its own; inside `group`, as a part of that. Raises `StorageError`."""
+    def write(self, work: Callable[[Session], T], *, repeats: bool = True) -> T:
+        """Does work in a transaction of its own; inside `group`, as a part of that, which cannot begin again any more unless the
+        work `repeats`: it is not kept. Raises `StorageError`."""
         group = self._group
         with explaining(self.place.name):
             if group is not None:
-                return group.run(work)
+                return group.run(work) if repeats else group.run_once(work)
             own = Group(self, strict=False)
             try:
                 own.run(work)
@@ -204,6 +205,13 @@ class Group:
                 self._done.append((work, answer))
             return answer
 
+    def run_once(self, work: Callable[[Session], T]) -> T:
+        """Does one work of which nothing is kept, for it may be large: from now on whatever breaks, breaks the whole."""
+        answer = self.run(work, reads=True)
+        self._done.append((_nothing, None))
+        self._tries = self._reconnects = 0
+        return answer
+
     def finish(self) -> list[Any]:
         """Makes it durable, and answers what the works answered."""
         if self._broken:
@@ -274,6 +282,10 @@ class Group:
             longest = PAUSE * 2 ** (TRIES - 1 - self._tries)
             threading.Event().wait(longest * random_bytes(1)[0] / 255)
         return True
+
+
+def _nothing(_: Session) -> None:
+    """In the place of a work that is not kept."""
 
 
 def _look(link: Link, work: Callable[[Session], T]) -> T:

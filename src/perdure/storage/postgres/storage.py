@@ -8,18 +8,19 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
-from contextlib import AbstractContextManager, suppress
+from collections.abc import Callable, Generator
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from typing import Final, TypeVar, cast
 
 from perdure.clock import CLOCK_DIFFERS, SystemClock
 from perdure.errors import StorageError
 from perdure.model.records import Beat, Heartbeat, Reclaimed, WorkerRow
-from perdure.storage._sql import leases, maintenance, migrations, reading, statements
-from perdure.storage._sql.session import Session
+from perdure.storage._sql import leases, maintenance, migrations, reading, statements, transfer
+from perdure.storage._sql.session import Answer, Session
 from perdure.storage._sql.storage import PlannedStorage
 from perdure.storage.postgres import link, seals
 from perdure.storage.postgres.database import Database
+from perdure.storage.postgres.failures import explaining
 from perdure.storage.postgres.hints import NOBODY, Hints, Witness, notify
 from perdure.storage.postgres.ledger import PostgresLedger
 from perdure.storage.postgres.liveness import Liveness
@@ -31,6 +32,7 @@ MIGRATIONS: Final = f"{PACKAGE}.migrations"
 logger = logging.getLogger("perdure")
 
 
+MOVING: Final = b"SELECT pg_catalog.pg_try_advisory_xact_lock(pg_catalog.hashtextextended($1, 0::bigint))"
 SECOND_LOOK: Final = 0.3
 """Seconds until a standby that seems to be behind is asked again."""
 
@@ -112,6 +114,19 @@ class PostgresStorage(PlannedStorage):
 
     def sealed(self) -> bool:
         return self._read(lambda session: seals.is_sealed(_own(session).connection, self.place.schema))
+
+    @contextmanager
+    def moving(self) -> Generator[None]:
+        """The lock is a transaction's, which stays open: a session's would be left behind in a pooler."""
+        with explaining(self.place.name), closing(link.connect(self.place.parameters)) as held, held.transaction():
+            held.execute(b"SET LOCAL idle_in_transaction_session_timeout = 0")
+            row = held.execute(MOVING, [f"perdure copy {self.place.schema}"]).fetchone()
+            if row is None or not row[0]:
+                raise StorageError(f"PostgreSQL database {self.place.name}: {transfer.UNDER_WAY}")
+            yield
+
+    def fill(self, table: transfer.Table, rows: Answer) -> None:
+        self._database.write(lambda session: transfer.fill(session, table, rows), repeats=False)
 
     def sql_script(self) -> str:
         """The schema's migrations as one text."""

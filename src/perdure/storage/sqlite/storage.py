@@ -12,6 +12,7 @@ from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Final, TypeVar
 
+from perdure.errors import StorageError
 from perdure.model.records import (
     Beat,
     Heartbeat,
@@ -21,6 +22,7 @@ from perdure.model.records import (
 from perdure.storage._sql import leases, maintenance, migrations, reading
 from perdure.storage._sql.session import Session
 from perdure.storage._sql.storage import PlannedStorage
+from perdure.storage._sql.transfer import UNDER_WAY
 from perdure.storage.sqlite import seals
 from perdure.storage.sqlite.checkpoints import is_affected
 from perdure.storage.sqlite.database import MEMORY, Database
@@ -31,6 +33,8 @@ from perdure.storage.sqlite.session import PACKAGE
 
 T = TypeVar("T")
 MIGRATIONS: Final = f"{PACKAGE}.migrations"
+MOVER: Final = "copy"
+"""Whose lock is held by who moves the store."""
 
 
 class SQLiteStorage(PlannedStorage):
@@ -107,6 +111,15 @@ class SQLiteStorage(PlannedStorage):
     def sealed(self) -> bool:
         with self._database.reading() as session:
             return seals.is_sealed(session.connection)
+
+    @contextmanager
+    def moving(self) -> Generator[None]:
+        if self._liveness.hold(MOVER) == ("", 0) and self._liveness.works:
+            raise StorageError(f"SQLite database {self.path}: {UNDER_WAY}")
+        try:
+            yield
+        finally:
+            self._liveness.release(MOVER)
 
     def schema_version(self) -> int:
         with self._database.reading() as session:
