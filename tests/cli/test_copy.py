@@ -60,6 +60,17 @@ def test_a_seal_can_be_taken_back(cli: Cli) -> None:
     cli.enqueue("echo", "value=1")
 
 
+def test_what_fails_names_its_store_and_no_other(cli: Cli) -> None:
+    other = f"sqlite:///{cli.folder / 'other.db'}"
+    cli.enqueue("echo", "value=1")
+    cli("--url", other, "migrate", url=False)
+    cli("--app", APP, "--url", other, "enqueue", "nap", "seconds=0", url=False)
+    cli("--app", APP, "--url", other, "enqueue", "nap", "seconds=0", url=False)
+    refused = cli("copy", cli.url, other, url=False, code=5).stderr
+    assert "the destination is not empty (2 executions)" in refused
+    assert "next:" not in refused
+
+
 def test_wrong_places(cli: Cli) -> None:
     new = f"sqlite:///{cli.folder / 'new.db'}"
     assert "there is no store" in cli("copy", new, cli.url, url=False, code=5).stderr

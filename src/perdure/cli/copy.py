@@ -9,11 +9,12 @@ from typing import Final
 import click
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 
-from perdure.cli.problems import Problem
+from perdure.cli.problems import Problem, problem_of
 from perdure.cli.screen import console, print_json, say, styled
 from perdure.cli.text import plural
 from perdure.cli.where import Where
 from perdure.clock import SystemClock
+from perdure.errors import StorageError
 from perdure.storage import inspection
 from perdure.storage.moving import Movable, move
 from perdure.storage.opening import open_storage
@@ -41,7 +42,7 @@ def copy(source: str, destination: str | None, schema: str, unseal: bool, as_jso
     """
     if unseal == (destination is not None):
         raise click.UsageError("say SRC_URL and DST_URL, or SRC_URL and --unseal")
-    with _opened(source, schema) as here:
+    with _named_by_themselves(), _opened(source, schema) as here:
         if destination is None:
             return _unseal(here, _named(source, schema), as_json)
         with _opened(destination, schema, made=True) as there:
@@ -83,6 +84,19 @@ def _unseal(storage: Movable, url: str, as_json: bool) -> int:
     else:
         say(f"{url} takes changes again" if was else f"{url} was not sealed")
     return 0
+
+
+@contextmanager
+def _named_by_themselves() -> Generator[None]:
+    """There are two stores, and an error says which one it is about: no command follows that could look at another."""
+    try:
+        yield
+    except StorageError as error:
+        problem = problem_of(error)
+        if problem is None:
+            raise
+        problem.following = ""
+        raise problem from error.__cause__
 
 
 @contextmanager
