@@ -34,6 +34,7 @@ from perdure.storage import Storage
 from perdure.storage.observed import observed
 from perdure.storage.opening import open_storage
 from perdure.storage.store import Store
+from perdure.storage.urls import without_password
 from perdure.styles.external import Completing
 from perdure.telemetry import Telemetry
 from perdure.worker.fetching import Fetching
@@ -104,8 +105,7 @@ class Perdure(Registry, Completing, Fetching):
         super().__init__()
         given = {
             "url": url, "schema": schema, "concurrency": concurrency, "queues": queues, "retries": retries,
-            "retention": retention, "lease": lease, "poll": poll, "drain": drain, "sizes": sizes,
-            "telemetry": telemetry,
+            "retention": retention, "lease": lease, "poll": poll, "drain": drain, "sizes": sizes, "telemetry": telemetry,
         }  # fmt: skip
         self.settings: Settings = settings({name: value for name, value in given.items() if value is not None})
         self._sizes = self.settings.sizes
@@ -117,7 +117,7 @@ class Perdure(Registry, Completing, Fetching):
         self._opening = self._closing = False
 
     def __repr__(self) -> str:
-        return f"Perdure({self.settings.url!r}, {len(self._tasks)} tasks)"
+        return f"Perdure({without_password(self.settings.url)!r}, {len(self._tasks)} tasks)"
 
     def _grew(self) -> None:
         super()._grew()

@@ -101,7 +101,9 @@ def project_folder(folder: Path) -> Path | None:
 
 
 def _text(where: str, value: object) -> str:
-    if not isinstance(value, str) or not value:
+    if value == "":
+        raise ConfigurationError(f"{where} is empty; it must be a text, or left out")
+    if not isinstance(value, str):
         raise ConfigurationError(f"{where} is {value!r}; it must be a text")
     return value
 

@@ -22,7 +22,7 @@ def test_show_says_what_completes_it_and_that_completes_it(cli: Cli, reaching: R
     reaching(execution_id, "status:waiting")
     document = cli.json("show", execution_id)
     assert document["why"].startswith("it waits to be completed from outside for key 'o 1' until ")
-    assert document["next"] == "perdure complete decision 'o 1' VALUE"
+    assert document["next"] == f"perdure complete decision 'o 1' VALUE --url {cli.url}"
     assert "perdure complete decision 'o 1' VALUE" in cli("show", execution_id).output
     assert "decision for o 1" in cli.app("complete", "decision", "o 1", json.dumps(ORDER)).output
     settled(execution_id, parent)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 
+import pytest
+
 from perdure import Perdure
-from tests.cli.conftest import Cli, Settled
+from tests.cli.conftest import APP, Cli, Settled
 from tests.cli.shop import app as shop
 
 
@@ -14,14 +16,24 @@ def test_a_store_moves_and_its_executions_go_on(cli: Cli, settled: Settled) -> N
     settled(first)
     new = f"sqlite:///{cli.folder / 'new.db'}"
     screen = cli("copy", cli.url, new, url=False).output
-    assert "copied 2 executions" in screen
-    assert f"next: perdure worker --url {new}" in screen
+    assert "copied 2 executions, " in screen
+    assert f"next: perdure worker module:app --url {new}" in screen
+    assert "in their code, or in $PERDURE_URL" in screen
     assert "takes no changes any more" in cli.app("enqueue", "echo", "value=3", code=5).stderr
     assert "✗ sealed" in cli("doctor", code=1).output
     assert cli.json("show", first)["result"] == 1
     cli.url = new
     settled(second)
     assert {each["result"] for each in cli.json("list")["items"]} == {1, 2}
+
+
+def test_one_row_is_one_row(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    cli.enqueue("echo", "value=1")
+    monkeypatch.setenv("PERDURE_APP", APP)
+    new = f"sqlite:///{cli.folder / 'new.db'}"
+    screen = cli("copy", cli.url, new, url=False).output
+    assert "copied 1 execution, 0 journal entries, 0 signals, 0 external answers" in screen
+    assert f"next: perdure worker --url {new}" in screen
 
 
 def test_what_a_live_worker_had_in_hand_goes_on_elsewhere(cli: Cli) -> None:
@@ -46,6 +58,17 @@ def test_a_seal_can_be_taken_back(cli: Cli) -> None:
     assert "takes changes again" in cli("copy", cli.url, "--unseal", url=False).output
     assert "was not sealed" in cli("copy", cli.url, "--unseal", url=False).output
     cli.enqueue("echo", "value=1")
+
+
+def test_what_fails_names_its_store_and_no_other(cli: Cli) -> None:
+    other = f"sqlite:///{cli.folder / 'other.db'}"
+    cli.enqueue("echo", "value=1")
+    cli("--url", other, "migrate", url=False)
+    cli("--app", APP, "--url", other, "enqueue", "nap", "seconds=0", url=False)
+    cli("--app", APP, "--url", other, "enqueue", "nap", "seconds=0", url=False)
+    refused = cli("copy", cli.url, other, url=False, code=5).stderr
+    assert "the destination is not empty (2 executions)" in refused
+    assert "next:" not in refused
 
 
 def test_wrong_places(cli: Cli) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import sqlite3
 import stat
@@ -11,6 +12,7 @@ import pytest
 
 from perdure import Perdure
 from tests.cli.conftest import APP, Cli, Reaching, Settled
+from tests.cli.shop import app as shop
 
 
 def test_tasks_lists_what_is_declared(cli: Cli) -> None:
@@ -156,11 +158,42 @@ def test_hints_name_the_app_that_is_known(cli: Cli, monkeypatch: pytest.MonkeyPa
     assert "(perdure worker)" in cli("workers", url=False).output
 
 
+def test_what_to_type_next_names_the_same_store(cli: Cli) -> None:
+    Path("shop.db").touch()
+    again = f"perdure migrate --url {cli.url}"
+    assert f"next: {again}\n" in cli("list", code=3).stderr
+    assert f"next: perdure migrate --app {APP} --url {cli.url}\n" in cli.app("list", code=3).stderr
+    assert json.loads(cli("list", "--json", code=3).stderr)["next"] == again
+    assert f"next: {again}\n" in cli("migrate", "--status").output
+    assert f"→ {again}\n" in cli("doctor", code=1).output
+    cli("migrate")
+    assert f"next: perdure list --url {cli.url}\n" in cli("show", "nobody", code=4).stderr
+    assert f"next: perdure list --url {cli.url}\n" in cli("cancel", "nobody", code=4).stderr
+
+
+def test_an_app_that_names_another_store_than_the_environment(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    other = f"sqlite:///{cli.folder / 'other.db'}"
+    cli("migrate")
+    monkeypatch.setattr(shop, "settings", dataclasses.replace(shop.settings, url=cli.url))
+    monkeypatch.setenv("PERDURE_URL", other)
+    said = cli("--app", APP, "list", url=False).stderr
+    assert said.count(f"$PERDURE_URL is {other}, and the app's code names {cli.url}, which is used") == 1
+    assert cli.app("list").stderr == ""
+    monkeypatch.setenv("PERDURE_URL", cli.url)
+    assert cli("--app", APP, "list", url=False).stderr == cli("list", url=False).stderr == ""
+
+
+def test_an_empty_url_is_no_url(cli: Cli) -> None:
+    assert "--url is empty" in cli("--url", "", "list", url=False, code=2).stderr
+    assert "--url is empty" in cli("list", "--url", "", url=False, code=2).stderr
+
+
 def test_doctor_on_a_file_that_is_no_database(cli: Cli) -> None:
     Path("shop.db").write_text("hello" * 1000)
     examined = cli("doctor", code=1)
     assert "no SQLite database" in examined.stdout
     assert examined.stderr == ""
+    assert "next:" not in cli("list", code=5).stderr
 
 
 def test_doctor_finds_a_broken_promise(cli: Cli) -> None:

@@ -76,6 +76,38 @@ def test_a_check_up_proves_that_hints_arrive(cli: Cli) -> None:
     assert quiet["hints"]["detail"] != found["hints"]["detail"]
 
 
+def test_a_server_that_cannot_be_reached_has_no_green_tick(cli: Cli) -> None:
+    cli.url = urlsplit(cli.url)._replace(path="/nowhere").geturl()
+    said = cli("doctor", code=1).output
+    assert said.startswith("✗ store")
+    assert "there is no such database on this server: create it, or mend the URL" in said
+    assert "✓" not in said
+    assert "next:" not in cli("list", code=5).stderr
+
+
+def test_what_to_type_next_hides_the_password_and_says_so(cli: Cli) -> None:
+    parts = urlsplit(cli.url)
+    cli.url = parts._replace(netloc=f"{parts.username}:geheim@{parts.hostname}:{parts.port}").geturl()
+    shown = cli.url.replace("geheim", "***")
+    again = f"perdure migrate --url '{shown}'   (*** stands for the password)"
+    assert f"next: {again}" in cli("list", code=3).stderr
+    assert f"→ {again}" in cli("doctor", code=1).output
+    assert f"✓ store         {shown}" in cli("doctor", code=1).output
+
+
+def test_a_copy_names_its_schema(cli: Cli) -> None:
+    server, file = cli.url, f"sqlite:///{cli.folder / 'shop.db'}"
+    cli.url = file
+    cli.enqueue("echo", "value=1")
+    there = f"{server}?schema=tenant_7"
+    assert f"--url '{there}'" in cli("copy", file, server, "--schema", "tenant_7", url=False).output
+    back = f"sqlite:///{cli.folder / 'back.db'}"
+    assert f"{there} is sealed" in cli("copy", server, back, "--schema", "tenant_7", url=False).output
+    cli.url = there
+    assert f"perdure copy '{there}' --unseal" in cli("doctor", code=1).output
+    assert "takes changes again" in cli("copy", there, "--unseal", url=False).output
+
+
 def test_a_store_moves_to_a_server_and_back(cli: Cli, settled: Settled) -> None:
     server, file = cli.url, f"sqlite:///{cli.folder / 'shop.db'}"
     back = f"sqlite:///{cli.folder / 'back.db'}"

@@ -90,6 +90,10 @@ def test_what_is_wrong_with_a_url(cli: Cli, postgres_url: str, words: list[str])
 
     parts = urlsplit(postgres_url)
     assert "write postgresql://user:password@host:5432/database" in told("postgresql://host:many/db", 3)
+    torn = told("postgresql://ann:geh#eim@127.0.0.1:1/db", 3)
+    assert "in a password write @ as %40, # as %23" in torn
+    assert "geh" not in torn
+    assert "eim" not in torn
     assert "start the server, or mend host and port" in " ".join(
         told("postgresql://ann:secret@127.0.0.1:1/db", 5).split()
     )
@@ -111,7 +115,9 @@ def test_schemas_that_are_not_ours(cli: Cli, empty_database: str) -> None:
     assert cli.json("migrate", "--check", code=3)["version"] == 0
     run(empty_database, "CREATE SCHEMA perdure", "CREATE TABLE perdure.journal (mine text)")
     for words in (["list"], ["migrate"]):
-        assert "tables of something else (journal): choose another one with schema=" in cli(*words, code=3).stderr
+        said = cli(*words, code=3).stderr
+        assert "tables of something else (journal): choose another one with schema=" in said
+        assert "next:" not in said
     cli.url = f"{empty_database}?schema=jobs"
     assert "applied" in cli("migrate").output
     run(empty_database, "INSERT INTO jobs.schema_version VALUES (2, 'next', 'x', 0)")

@@ -94,8 +94,9 @@ def test_show_with_the_tree_says_what_to_do_about_what_it_waits_for(cli: Cli, re
     reaching(child["id"], "status:waiting")
     document = cli.json("show", execution_id)
     assert document["why"] == "it waits for children of task decision (1 of 1 open)"
-    assert document["next"] == f"perdure show {execution_id} --tree"
-    assert cli.json("show", execution_id, "--tree")["next"] == "perdure complete decision o-1 VALUE"
+    assert document["next"] == f"perdure show {execution_id} --tree --url {cli.url}"
+    following = cli.json("show", execution_id, "--tree")["next"]
+    assert following == f"perdure complete decision o-1 VALUE --url {cli.url}"
 
 
 def test_show_says_what_it_waits_for_and_signal_ends_it(cli: Cli, reaching: Reaching, settled: Settled) -> None:
@@ -103,7 +104,7 @@ def test_show_says_what_it_waits_for_and_signal_ends_it(cli: Cli, reaching: Reac
     reaching(execution_id, "status:waiting")
     document = cli.json("show", execution_id)
     assert document["why"] == "it waits for signal approval without a time limit"
-    assert document["next"] == f"perdure signal {execution_id} approval JSON"
+    assert document["next"] == f"perdure signal {execution_id} approval JSON --url {cli.url}"
     assert [entry["value"] for entry in document["journal"] if entry["name"] == "charge"] == ["receipt-7"]
     assert "waiting [bold]" in cli("show", execution_id).output
     assert cli.json("signal", execution_id, "approval", "true")["signal"] == "approval"

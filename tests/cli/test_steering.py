@@ -31,6 +31,7 @@ def test_cancel_by_query_counts_and_asks(cli: Cli) -> None:
     for n in range(3):
         cli.enqueue("echo", f"value={n}")
     kept = cli.enqueue("nap")
+    assert cli("cancel", "--where", "task:nothing", "-y").output == "nothing to cancel: no execution fits\n"
     assert cli("cancel", "--where", "task:echo", "--dry-run").output == "would cancel 3 executions\n"
     refused = cli("cancel", "--where", "task:echo", input="n\n", code=130)
     assert "cancel 3 executions" in refused.output

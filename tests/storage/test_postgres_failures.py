@@ -77,11 +77,27 @@ def test_what_a_url_may_say() -> None:
         ("postgresql://host/db?schema=pg_toast", "pg_"),
         ('postgresql://host/db?schema=x";drop', "cannot be used"),
         ("postgresql://host/db?listen_url=postgresql://host:many/db", "cannot be read"),
+        ("postgresql://ann:secret/db", "the port is no number"),
     ],
 )
 def test_wrong_urls(url: str, words: str) -> None:
-    with pytest.raises(ConfigurationError, match=words):
+    with pytest.raises(ConfigurationError, match=words) as caught:
         open_storage(url)
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "password", ["sec@ret", "sec#ret", "sec/ret", "sec?ret", "sec[ret", "1/sec@ret#", "sec?a=ret", "sec%ret"]
+)
+@pytest.mark.parametrize(
+    "place", ["postgresql://{}@host/db?sslmode=require", "postgresql://h/db?listen_url=postgresql://{}@host/db"]
+)
+def test_a_password_that_is_not_encoded(password: str, place: str) -> None:
+    """It is not shown, not even in part, and the message says how it is written."""
+    with pytest.raises(ConfigurationError, match="in a password write @ as %40") as caught:
+        open_storage(place.format(f"ann:{password}"))
+    assert "sec" not in str(caught.value)
+    assert "ret" not in str(caught.value)
 
 
 def test_without_the_driver(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -111,9 +127,24 @@ def test_a_missing_database(postgres_url: str) -> None:
 
 def test_a_missing_user(postgres_url: str) -> None:
     parts = urlsplit(postgres_url)
-    assert "no such database or user" in str(
-        refused(changed(postgres_url, netloc=f"nobody@{parts.hostname}:{parts.port}"))
-    )
+    error = refused(changed(postgres_url, netloc=f"nobody@{parts.hostname}:{parts.port}"))
+    assert "there is no such user on this server" in str(error)
+    assert not error.retryable
+
+
+def test_a_server_without_encryption(postgres_url: str) -> None:
+    error = refused(f"{postgres_url}?sslmode=require")
+    assert "the server speaks no SSL: switch it on there, or say sslmode=prefer" in str(error)
+    assert not error.retryable
+
+
+def test_a_role_that_has_all_its_connections(roles: Roles, postgres_server: Server, empty_database: str) -> None:
+    url = roles("narrow")
+    postgres_server.execute(f"ALTER ROLE {database(empty_database)}_narrow CONNECTION LIMIT 1")
+    with psycopg.connect(url):
+        error = refused(url)
+    assert "this user's limit is reached: ALTER ROLE" in str(error)
+    assert error.retryable
 
 
 def test_a_wrong_password(guarded: str) -> None:
@@ -208,6 +239,18 @@ def test_the_clock_of_another_host() -> None:
     words = {finding.name: (finding.level, finding.detail) for finding in server_findings(known)}
     assert words["server clock"] == ("warn", "the server's clock is 9.0 s behind this host's")
     assert words["vacuum"][0] == words["hints"][0] == "warn"
+    assert "pooler stands in between" in words["hints"][1]
+
+
+def test_a_listen_url_that_leads_elsewhere(postgres_server: Server, postgres_url: str) -> None:
+    elsewhere = postgres_server.create()
+    storage = PostgresStorage(f"{postgres_url}?listen_url={elsewhere}")
+    (hints,) = (finding for finding in inspection.findings(storage) if finding.name == "hints")
+    storage.close()
+    postgres_server.drop(elsewhere)
+    assert hints.level == "warn"
+    assert "another database, or a pooler" in hints.detail
+    assert "listen_url must lead to the same database" in hints.advice
 
 
 def test_a_check_up(postgres_url: str) -> None:

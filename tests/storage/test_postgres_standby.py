@@ -137,6 +137,7 @@ def test_of_several_hosts_the_one_that_is_asked_for(pair: Pair) -> None:
 
 
 def test_a_check_up_knows_it(pair: Pair) -> None:
+    assert "→ perdure migrate, on the primary" in cli(f"{pair.reader}?schema=elsewhere", "doctor", code=1).stdout
     found = cli(pair.reader, "doctor").stdout
     assert "standby" in found
     assert "workers and clients need the primary" in found

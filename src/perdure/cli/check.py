@@ -43,7 +43,7 @@ def check(where: Where, app: str | None) -> int:
         print_json({"checked": count, "drift": shapes[0], "tried": shapes[1]})
     else:
         _show(count, findings)
-        _show_tried(tried)
+        _show_tried(tried, where.again("perdure list status:pending"))
     return 1 if findings else 0
 
 
@@ -61,7 +61,7 @@ async def _look(app: Perdure, names: Names, payloads: Payloads) -> tuple[int, Fi
     return count, findings, tried
 
 
-def _show_tried(tried: Findings) -> None:
+def _show_tried(tried: Findings, all_of_them: str) -> None:
     if not tried:
         return
     verb = "does" if len(tried) == 1 else "do"
@@ -69,7 +69,7 @@ def _show_tried(tried: Findings) -> None:
     for row, said in tried[:NAMED]:
         say_wrapped(styled(f"{row.id}: {said[0]}"), 4)
     if len(tried) > NAMED:
-        say(styled(f"    and {len(tried) - NAMED} more: perdure list status:pending", "dim"))
+        say(styled(f"    and {len(tried) - NAMED} more: {all_of_them}", "dim"))
 
 
 def _shape(row: Row, said: list[str]) -> dict[str, object]:

@@ -4,17 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from typing import Final
 
 import click
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 
-from perdure.cli.problems import Problem
+from perdure.cli.problems import Problem, problem_of
 from perdure.cli.screen import console, print_json, say, styled
 from perdure.cli.text import plural
+from perdure.cli.where import Where
 from perdure.clock import SystemClock
+from perdure.errors import StorageError
 from perdure.storage import inspection
 from perdure.storage.moving import Movable, move
-from perdure.storage.opening import open_storage, without_password
+from perdure.storage.opening import open_storage
+from perdure.storage.urls import in_schema, without_password
+
+ROWS: Final = {
+    "executions": ("execution", "executions"), "journal": ("journal entry", "journal entries"),
+    "signals": ("signal", "signals"), "externals": ("external answer", "external answers"),
+}  # fmt: skip
+"""One row of each table, and several."""
 
 
 @click.command()
@@ -32,11 +42,11 @@ def copy(source: str, destination: str | None, schema: str, unseal: bool, as_jso
     """
     if unseal == (destination is not None):
         raise click.UsageError("say SRC_URL and DST_URL, or SRC_URL and --unseal")
-    with _opened(source, schema) as here:
+    with _named_by_themselves(), _opened(source, schema) as here:
         if destination is None:
-            return _unseal(here, source, as_json)
+            return _unseal(here, _named(source, schema), as_json)
         with _opened(destination, schema, made=True) as there:
-            return _copy(here, there, (without_password(source), without_password(destination)), as_json)
+            return _copy(here, there, (_named(source, schema), _named(destination, schema)), as_json)
 
 
 def _copy(source: Movable, destination: Movable, urls: tuple[str, str], as_json: bool) -> int:
@@ -49,33 +59,50 @@ def _copy(source: Movable, destination: Movable, urls: tuple[str, str], as_json:
             {"source": urls[0], "destination": urls[1], "rows": copied, "workers_left": [one.id for one in live]}
         )
         return 0
-    counts = ", ".join(f"{count:,} {name}" for name, count in copied.items())
+    counts = ", ".join(plural(count, *ROWS[name]) for name, count in copied.items())
     say(styled("copied ", "green"), counts)
     if live:
-        say(
-            styled(
-                f"stop {plural(len(live), 'worker')} that still look at {urls[0]}: they can change nothing there",
-                "yellow",
-            )
-        )
-    say(styled(f"{urls[0]} is sealed; next: perdure worker --url {urls[1]}", "dim"))
+        workers = plural(len(live), "worker that still looks", "workers that still look")
+        say(styled(f"stop {workers} at {urls[0]}: nothing can be changed there", "yellow"))
+    say(styled(f"{urls[0]} is sealed: it can be read, and takes no changes any more", "dim"))
+    there = Where(None, urls[1], json=False)
+    say(styled(f"next: {there.explained(there.worker)}", "dim"))
+    say(styled("and write the new URL where your apps have the old one: in their code, or in $PERDURE_URL", "dim"))
     return 0
+
+
+def _named(url: str, schema: str) -> str:
+    """The URL for people: it says all by itself, but no password."""
+    return without_password(in_schema(url, schema))
 
 
 def _unseal(storage: Movable, url: str, as_json: bool) -> int:
     was = storage.sealed()
     storage.unseal()
     if as_json:
-        print_json({"url": without_password(url), "was_sealed": was})
+        print_json({"url": url, "was_sealed": was})
     else:
-        say(f"{without_password(url)} takes changes again" if was else f"{without_password(url)} was not sealed")
+        say(f"{url} takes changes again" if was else f"{url} was not sealed")
     return 0
+
+
+@contextmanager
+def _named_by_themselves() -> Generator[None]:
+    """There are two stores, and an error says which one it is about: no command follows that could look at another."""
+    try:
+        yield
+    except StorageError as error:
+        problem = problem_of(error)
+        if problem is None:
+            raise
+        problem.following = ""
+        raise problem from error.__cause__
 
 
 @contextmanager
 def _opened(url: str, schema: str, *, made: bool = False) -> Generator[Movable]:
     """The store at a URL; only with `made` one that is not there yet. Raises `Problem`."""
-    storage, name = open_storage(url, schema), without_password(url)
+    storage, name = open_storage(url, schema), _named(url, schema)
     try:
         if inspection.lives_here(storage) or not isinstance(storage, Movable):
             raise Problem(3, f"{name} cannot be copied", "it does not outlive its process, or is not ours to move")

@@ -5,22 +5,24 @@ What the store's own files say comes from `storage.inspection`; what its content
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from typing import Any, Final, NamedTuple
 
 import click
+import msgspec
 from rich.text import Text
 
 from perdure.app import Perdure
 from perdure.cli.screen import MARKS, print_json, say_wrapped, styled
 from perdure.cli.text import clock_text, plural, relative
-from perdure.cli.where import Where, shared, storage_of
+from perdure.cli.where import Where, explained, shared, storage_of
 from perdure.errors import StorageError
 from perdure.model.execution import Stats, WorkerInfo, moment
 from perdure.storage import inspection
 from perdure.storage.check import check as violations
 from perdure.storage.inspection import Finding
-from perdure.storage.opening import without_password
+from perdure.storage.urls import in_schema, without_password
 
 SHOWN: Final = 20
 AHEAD: Final = 60_000
@@ -48,7 +50,7 @@ def doctor(where: Where, check_invariants: bool) -> int:
     try:
         found.extend(_examined(where, check_invariants))
     except StorageError as error:
-        found.append(Finding("bad", "file", str(error)))
+        found.append(Finding("bad", "executions" if found else "store", str(error)))
     if where.json:
         print_json([{"level": f.level, "name": f.name, "detail": f.detail, "advice": f.advice or None} for f in found])
     for finding in () if where.json else found:
@@ -67,14 +69,16 @@ def _examined(where: Where, whole: bool) -> Iterator[Finding]:
     if missing := inspection.missing(storage):
         yield Finding("bad", "store", f"{url}: there is no file {missing}", f"{where.worker}   makes it")
         return
-    yield Finding("ok", "store", url)
     try:
-        yield from inspection.findings(storage)
+        looked = inspection.findings(storage)
         schema = inspection.schema(storage)
     finally:
         storage.close()
+    yield Finding("ok", "store", url)
+    yield from (_unsealing(each, app) if each.name == inspection.SEAL else each for each in looked)
     if schema is not None:
-        yield _schema(schema)
+        reads = any(each.name == inspection.STANDBY for each in looked)
+        yield _schema(schema, where.explained("perdure migrate") if not reads else "perdure migrate, on the primary")
         if schema.pending:
             return
     yield from _contents(where.read(_read), where.worker)
@@ -82,10 +86,16 @@ def _examined(where: Where, whole: bool) -> Iterator[Finding]:
         yield from where.read(_invariants)
 
 
-def _schema(schema: inspection.Schema) -> Finding:
+def _unsealing(seal: Finding, app: Perdure) -> Finding:
+    """What is said of a seal, with the command that takes it off."""
+    url = shlex.quote(without_password(in_schema(app.settings.url, app.settings.schema)))
+    return msgspec.structs.replace(seal, advice=f"{seal.advice}: {explained(f'perdure copy {url} --unseal')}")
+
+
+def _schema(schema: inspection.Schema, migrating: str) -> Finding:
     if schema.pending:
         detail = f"version {schema.version}; {plural(len(schema.pending), 'migration')} pending"
-        return Finding("bad", "schema", detail, "perdure migrate")
+        return Finding("bad", "schema", detail, migrating)
     if schema.version > schema.known:
         return Finding(
             "warn", "schema", f"version {schema.version}, one newer than this perdure", "upgrade perdure soon"

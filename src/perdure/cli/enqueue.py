@@ -91,7 +91,7 @@ async def _start(app: Perdure, call: Any, where: Where, wait: bool) -> int:
         else:
             click.echo(safe_text(handle.id))
             if console().is_terminal:
-                say(styled(f"follow it: perdure watch {handle.id}", "dim"), error=True)
+                say(styled(f"follow it: {where.again(f'perdure watch {handle.id}')}", "dim"), error=True)
         return 0
     if console(error=True).is_terminal:
         say(styled(f"{handle.id} is stored; ^C leaves it alone", "dim"), error=True)

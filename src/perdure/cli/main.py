@@ -120,7 +120,7 @@ def _print_version(ctx: click.Context, _: click.Parameter, asked: bool) -> None:
 
 @click.group(cls=Program, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.option("--app", metavar="MODULE:OBJECT", help="The app; else $PERDURE_APP, else [tool.perdure] app.")
-@click.option("--url", metavar="URL", help="The store, as sqlite:///jobs.db; else the app's own.")
+@click.option("--url", metavar="URL", help="The store, as sqlite:///jobs.db; else the app's, else $PERDURE_URL.")
 @click.option("--json", "as_json", is_flag=True, help="Answer as JSON, where something is read.")
 @click.option(
     "--version", is_flag=True, is_eager=True, expose_value=False, callback=_print_version, help="Print the version."

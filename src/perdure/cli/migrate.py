@@ -9,7 +9,7 @@ from perdure.cli.screen import print_json, say, styled
 from perdure.cli.where import Where, shared, storage_of
 from perdure.clock import SystemClock
 from perdure.storage import inspection
-from perdure.storage.opening import without_password
+from perdure.storage.urls import without_password
 
 
 @click.command()
@@ -59,7 +59,7 @@ def _say_status(where: Where, schema: inspection.Schema, check: bool) -> int:
     if schema.version > schema.known:
         say(styled("  newer than this perdure by one: it works, upgrade soon", "yellow"))
     if schema.pending:
-        say(styled("next: perdure migrate", "dim"))
+        say(styled(f"next: {where.explained('perdure migrate')}", "dim"))
     return code
 
 

@@ -5,6 +5,7 @@ A traceback is for bugs of ours: it is printed only for an error that no row of 
 
 from __future__ import annotations
 
+import sqlite3
 import sys
 import traceback
 from collections.abc import Callable
@@ -48,6 +49,11 @@ class Problem(click.ClickException):
                 click.echo(f"  {word} {safe_text(text)}", err=True)
 
 
+def warn(text: str) -> None:
+    """A warning for people, on the error stream."""
+    click.secho(f"! {safe_text(text)}", fg="yellow", err=True)
+
+
 def must_confirm(question: str) -> None:
     """Asks for a yes. Raises `Problem` for anything else, and where there is nobody to ask."""
     unchanged = "nothing was changed"
@@ -87,8 +93,17 @@ def problem_of(error: Exception) -> Problem | None:
 def _storage(error: Exception) -> Problem:
     text = str(error)
     if "GRANT" not in text and ("schema" in text or "migration" in text):
-        return Problem(3, "the store's schema does not fit this perdure", text, "perdure migrate --status")
-    return Problem(5, "the store cannot be used", text, "perdure doctor")
+        following = "perdure migrate" if "migrate`" in text else ""
+        return Problem(3, "the store's schema does not fit this perdure", text, following)
+    return Problem(5, "the store cannot be used", text, "perdure doctor" if _was_open(error) else "")
+
+
+def _was_open(error: Exception) -> bool:
+    """Whether a check-up may know more: where the store cannot be opened, it could only say the same again."""
+    cause = error.__cause__
+    if isinstance(cause, sqlite3.Error):
+        return getattr(cause, "sqlite_errorcode", 0) not in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_NOTADB)
+    return getattr(cause, "sqlstate", "") is not None  # the driver has no code where it does not reach a server
 
 
 def _conflict(error: Exception) -> Problem:

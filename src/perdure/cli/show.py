@@ -66,6 +66,7 @@ def show(where: Where, id: str, tree: bool, journal: bool, limit: int, traceback
         below = _standing(branch)
         instead = why(below, workers, present(), where.worker).following if below is not found else ""
         reason = Why(reason.sentence, instead or f"perdure show {below.id}")
+    reason = Why(reason.sentence, where.explained(reason.following))
     if where.json:
         _print_document(found, reason, entries if journal else None, branch, items)
         return

@@ -122,6 +122,7 @@ def _each(where: Where, ids: tuple[str, ...], act: Act) -> int:
         if problem is None:
             say(execution_id, styled(f"  {done}", "green"))
         else:
+            problem.following = where.again(problem.following)
             problem.tell(False)
     return max((problem.code for _, _, problem in answers if problem), default=0)
 
@@ -137,7 +138,8 @@ async def _one(app: Perdure, execution_id: str, act: Act) -> tuple[str, str, Pro
 def _all(where: Where, dry_run: bool, yes: bool, verb: str, act: Callable[[Perdure, bool], Awaitable[int]]) -> int:
     count = where.read(lambda app: act(app, True))
     if dry_run or not count:
-        print_json({"count": count, "done": False}) if where.json else say(f"would {verb} {plural(count, 'execution')}")
+        said = f"would {verb} {plural(count, 'execution')}" if dry_run else f"nothing to {verb}: no execution fits"
+        print_json({"count": count, "done": False}) if where.json else say(said)
         return 0
     if not where.json:
         say(f"{verb} {plural(count, 'execution')}")

@@ -1,7 +1,8 @@
 """Which app, which store, which form of answer: the options that every command shares, and how an app is found and opened.
 
-Precedence: option, `$PERDURE_APP` / `$PERDURE_URL`, `[tool.perdure]`, default. Commands that read or steer need no app:
-then values are what JSON makes of them. Nothing here prints.
+Precedence: option, what an app names in its code, `$PERDURE_APP` / `$PERDURE_URL`, `[tool.perdure]`, default. Commands that
+read or steer need no app: then values are what JSON makes of them. Nothing here prints but a warning where an app passes
+`$PERDURE_URL` over.
 """
 
 from __future__ import annotations
@@ -9,6 +10,8 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import os
+import re
+import shlex
 import sys
 import traceback
 from collections.abc import Awaitable, Callable
@@ -18,16 +21,23 @@ from typing import Any, TypeVar, cast
 import click
 
 from perdure.app import Perdure
-from perdure.cli.problems import Problem
+from perdure.cli.problems import Problem, problem_of, warn
+from perdure.cli.supervisor import PARENT
 from perdure.engine.task import Task
+from perdure.errors import PerdureError
 from perdure.extras import load
 from perdure.registry import Names, Registry
 from perdure.settings import project, project_folder
 from perdure.storage import Storage, inspection
-from perdure.storage.opening import RefusedError, forbidden, open_storage, without_password
+from perdure.storage.opening import RefusedError, forbidden, open_storage
+from perdure.storage.urls import HIDDEN, without_password
 
 NOBODY = Names(Registry())
 """A directory without names: by it, values are read as JSON."""
+
+COMMAND = re.compile(r"perdure [a-z]")
+
+TOLD = "perdure.cli.where.told"
 
 T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])
@@ -52,10 +62,30 @@ class Where:
     @property
     def worker(self) -> str:
         """What to type to start a worker on this store."""
-        place = f" --url {without_password(self.url)}" if self.url else ""
-        if self.app_name is None and self.named is not None:
-            return f"perdure worker{place}"
-        return f"perdure worker {self.app_name or 'module:app'}{place}"
+        known = self.app_name is None and self.named is not None
+        return self.again("perdure worker" if known else f"perdure worker {self.app_name or 'module:app'}")
+
+    def again(self, following: str) -> str:
+        """What to type next, with the options by which app and store were named here; texts that are no command stay."""
+        if not COMMAND.match(following):
+            return following
+        if self.app_name and self.app_name not in following.split():
+            following += f" --app {self.app_name}"
+        if not self.url or "--url" in following:
+            return following
+        return f"{following} --url {shlex.quote(without_password(self.url))}"
+
+    def explained(self, following: str) -> str:
+        """The same, with a word about what is hidden in it."""
+        return explained(self.again(following))
+
+    def told(self, error: Exception) -> Exception:
+        """The problem that an error means; what to type next works on the same store."""
+        problem = problem_of(error)
+        if problem is None:
+            return error
+        problem.following = self.explained(problem.following)
+        return problem
 
     def app(self) -> Perdure:
         """The app that is named. Raises `Problem` when none is, or when it cannot be imported."""
@@ -76,6 +106,8 @@ class Where:
         if self.url:
             app.settings = dataclasses.replace(app.settings, url=self.url)
             app.parts.storage = None
+        else:
+            _warn_of_other_url(without_password(app.settings.url))
         return app
 
     def read(self, work: Callable[[Perdure], Awaitable[T]], app: Perdure | None = None, *, natural: bool = True) -> T:
@@ -96,6 +128,11 @@ class Where:
         return asyncio.run(_opened(app, work, natural=False))
 
 
+def explained(command: str) -> str:
+    """A command, with a word about what is hidden in it."""
+    return f"{command}   ({HIDDEN} stands for the password)" if HIDDEN in command else command
+
+
 def storage_of(app: Perdure) -> Storage:
     """The app's storage, not opened. Raises `ConfigurationError` for a URL that names none."""
     return app.parts.storage or open_storage(app.settings.url, app.settings.schema)
@@ -104,6 +141,19 @@ def storage_of(app: Perdure) -> Storage:
 def new_store(app: Perdure) -> str | None:
     """The file that opening the app will make; `None` where its store exists, or is no file."""
     return inspection.missing(storage_of(app))
+
+
+def _warn_of_other_url(url: str) -> None:
+    """Says once that the app names another store than the environment: commands without the app work on that one. The
+    children of a worker say nothing."""
+    ctx, other = click.get_current_context(silent=True), without_password(os.environ.get("PERDURE_URL", ""))
+    if other in ("", url) or PARENT in os.environ or ctx is None or ctx.resilient_parsing or TOLD in ctx.meta:
+        return
+    ctx.meta[TOLD] = True
+    warn(
+        f"$PERDURE_URL is {other}, and the app's code names {url}, which is used; commands without the app use the other one. "
+        f"Write Perdure() without a URL in the code, or say --url"
+    )
 
 
 def _check_usable(storage: Storage, url: str) -> None:
@@ -208,7 +258,11 @@ def shared(*, json: bool = True) -> Callable[[F], F]:
 
 def _with_where(command: Callable[..., Any]) -> Callable[..., Any]:
     def call(own_app: str | None, own_url: str | None, own_json: bool = False, **settings: Any) -> Any:
-        return command(where_of(own_app, own_url, own_json), **settings)
+        where = where_of(own_app, own_url, own_json)
+        try:
+            return command(where, **settings)
+        except (PerdureError, Problem) as error:
+            raise where.told(error) from error.__cause__
 
     call.__doc__, call.__name__ = command.__doc__, command.__name__
     call.__click_params__ = getattr(command, "__click_params__", [])  # type: ignore[attr-defined]
@@ -219,4 +273,7 @@ def where_of(app: str | None, url: str | None, as_json: bool) -> Where:
     """A command's own options over the program's."""
     ctx = click.get_current_context(silent=True)
     given = cast("dict[str, Any]", ctx.obj if ctx is not None and ctx.obj else {})
-    return Where(app or given.get("app"), url or given.get("url"), as_json or bool(given.get("json")))
+    place = given.get("url") if url is None else url
+    if place == "":
+        raise Problem(2, "--url is empty", "a variable in it may be unset", "name a store, or leave the option out")
+    return Where(app or given.get("app"), place, as_json or bool(given.get("json")))

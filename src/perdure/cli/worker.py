@@ -21,7 +21,7 @@ from perdure.cli.supervisor import PARENT, Supervisor, parent_gone, worker_comma
 from perdure.cli.text import plural, safe_text, span
 from perdure.cli.values import duration_typed
 from perdure.cli.where import Where, new_store, shared
-from perdure.storage.opening import without_password
+from perdure.storage.urls import without_password
 
 LAST_PORT: Final = 65535
 USER_THREADS: Final = ("perdure-body", "perdure-activity")

@@ -14,6 +14,7 @@ from perdure.cli.shapes import worker_shape
 from perdure.cli.shell_completion import worker_ids
 from perdure.cli.text import plural, relative
 from perdure.cli.where import Where, shared
+from perdure.engine.options import LIST
 from perdure.model.execution import WorkerInfo
 
 
@@ -41,7 +42,7 @@ def _show(found: Sequence[WorkerInfo], unserved: Sequence[str], start: str) -> N
         rows = [
             (
                 each.id, _state(each), f"{each.running}/{each.concurrency}", relative(each.started_at, present()),
-                f"process {each.process} on {each.host}, {plural(len(each.tasks), 'task')}, queues {', '.join(each.queues)}",
+                f"process {each.process} on {each.host}, {plural(len(set(each.tasks) - {LIST}), 'task')}, queues {', '.join(each.queues)}",
             )
             for each in found
         ]  # fmt: skip

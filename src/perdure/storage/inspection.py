@@ -23,6 +23,9 @@ from perdure.storage.protocol import Storage
 from perdure.storage.sqlite import SQLiteStorage
 
 Level = Literal["ok", "warn", "bad"]
+SEAL: Final = "sealed"
+STANDBY: Final = "standby"
+"""Names of findings."""
 LARGE_LOG: Final = 256 * 1024 * 1024
 STANDBY_LAGS: Final = 10_000
 """Milliseconds."""
@@ -104,8 +107,8 @@ def _sqlite(storage: SQLiteStorage) -> list[Finding]:
 def _seal(storage: Movable) -> list[Finding]:
     if not storage.sealed():
         return []
-    advice = "use the other store; if there is none: perdure copy --unseal with this URL"
-    return [Finding("bad", "sealed", "moved away by `perdure copy`, takes no changes any more", advice)]
+    advice = "use the other store; if there is none"
+    return [Finding("bad", SEAL, "moved away by `perdure copy`, takes no changes any more", advice)]
 
 
 def _version(version: str, affected: bool) -> Finding:
@@ -163,7 +166,7 @@ def server_findings(known: Mapping[str, object]) -> list[Finding]:
     behind = known.get("standby_behind")
     return [
         Finding("ok", "PostgreSQL", str(known["server_version"])),
-        _server_hints(bool(known["hints"]), bool(known["hints_work"]))
+        _server_hints(bool(known["hints"]), bool(known["hints_work"]), bool(known.get("listen_url")))
         if behind is None
         else _standby(int(str(behind))),
         _server_clock(int(str(known["clock_ahead"]))),
@@ -171,11 +174,16 @@ def server_findings(known: Mapping[str, object]) -> list[Finding]:
     ]
 
 
-def _server_hints(wanted: bool, work: bool) -> Finding:
+def _server_hints(wanted: bool, work: bool, own_url: bool) -> Finding:
     if not wanted:
         return Finding("ok", "hints", "off: changes of others are found by looking, dead workers when their lease ends")
     if work:
         return Finding("ok", "hints", "LISTEN was tried out: processes tell each other of changes, the dead are seen")
+    if own_url:
+        return Finding(
+            "warn", "hints", "LISTEN is accepted at listen_url, but nothing arrives: another database, or a pooler",
+            "listen_url must lead to the same database as the URL, on the server itself, past every pooler",
+        )  # fmt: skip
     return Finding(
         "warn", "hints", "LISTEN is accepted, but nothing arrives: a pooler stands in between",
         "give listen_url=postgresql://… a direct connection, or say hints=off; work is found by looking until then",
@@ -185,8 +193,8 @@ def _server_hints(wanted: bool, work: bool) -> Finding:
 def _standby(behind: int) -> Finding:
     if behind > STANDBY_LAGS:
         detail = f"only reads, and stands where the primary stood {behind / 1000:,.0f} s ago"
-        return Finding("warn", "standby", detail, "look at pg_stat_replication on the primary; ask it where it matters")
-    return Finding("ok", "standby", "only reads: for list, show, search; workers and clients need the primary")
+        return Finding("warn", STANDBY, detail, "look at pg_stat_replication on the primary; ask it where it matters")
+    return Finding("ok", STANDBY, "only reads: for list, show, search; workers and clients need the primary")
 
 
 def _server_clock(ahead: int) -> Finding:

@@ -10,11 +10,12 @@ from __future__ import annotations
 from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Final, cast
-from urllib.parse import unquote, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from perdure.errors import ConfigurationError
 from perdure.extras import load
 from perdure.storage.protocol import Storage
+from perdure.storage.urls import ENCODE, without_password
 
 GROUP: Final = "perdure.storage"
 MEMORY, SQLITE = "perdure.storage.memory:MemoryStorage", "perdure.storage.sqlite:SQLiteStorage"
@@ -47,7 +48,7 @@ def open_storage(url: str, schema: str = "perdure") -> Storage:
     `StorageError` when it cannot be opened."""
     if _Gate.shut:
         raise RefusedError("an app is not opened while its module is imported for it")
-    parts = urlsplit(url)
+    parts = _split(url)
     scheme = parts.scheme.partition("+")[0]
     if scheme in ("memory", "sqlite") and ("?" in url or "#" in url):
         raise ConfigurationError(
@@ -69,6 +70,13 @@ def open_storage(url: str, schema: str = "perdure") -> Storage:
     )
 
 
+def _split(url: str) -> SplitResult:
+    try:
+        return urlsplit(url)
+    except ValueError as error:
+        raise ConfigurationError(f"url {without_password(url)!r} cannot be read: {ENCODE}") from error
+
+
 def _postgres(url: str, schema: str) -> Storage:
     try:
         storage = load(POSTGRES)
@@ -85,9 +93,3 @@ def _path(url: str, host: str, path: str) -> str:
     if len(path) < 2 or path.endswith("/"):
         raise ConfigurationError(f"url {url!r} names no file; write sqlite:///file.db")
     return unquote(path[1:])
-
-
-def without_password(url: str) -> str:
-    """The URL with its password masked, for messages."""
-    parts = urlsplit(url)
-    return url.replace(f":{parts.password}@", ":***@") if parts.password else url

@@ -23,6 +23,7 @@ from perdure.closing import Steps
 from perdure.codec import Payloads
 from perdure.engine import scope
 from perdure.engine.driver import Driver
+from perdure.engine.options import LIST
 from perdure.engine.ports import Directory, Reader
 from perdure.engine.runner import begin
 from perdure.ids import Ids
@@ -105,7 +106,10 @@ class Worker:
         self._gauges.start()
         self._claimer.due()
         logger.info(
-            "worker %s started (tasks: %d, queues: %s)", self.id, len(self._tasks), ", ".join(sorted(self._queues))
+            "worker %s started (tasks: %d, queues: %s)",
+            self.id,
+            len(self._tasks - {LIST}),
+            ", ".join(sorted(self._queues)),
         )
 
     def serve(self, tasks: tuple[str, ...]) -> None:

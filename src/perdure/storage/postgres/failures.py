@@ -8,9 +8,10 @@ error.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Generator
 from contextlib import contextmanager
-from typing import Final
+from typing import Final, NamedTuple
 
 import psycopg
 from psycopg import errors
@@ -34,13 +35,26 @@ RETRYABLE: Final = frozenset(
         "40P01", "40003", "0A000", "23505",
     }
 )  # fmt: skip
+
+
+class Hint(NamedTuple):
+    """What the driver says when it cannot connect, as a pattern, for it has no code; and what to do. `lasting`: nobody mends it
+    by waiting."""
+
+    pattern: str
+    advice: str
+    lasting: bool = False
+
+
+UNTOLD: Final = (None, "53300")
+"""Codes that say less than the text beside them."""
 PARAMETERS: Final = "write postgresql://user:password@host:5432/database"
 ADVICE: Final = {
     "25006": "this server only reads: it is a standby, or its disk is protected; connect to the primary (with several hosts "
     "in the URL the primary is found: postgresql://one,two/database)",
     "28000": "the server does not let this user in: look at the user in the URL and at the server's pg_hba.conf",
     "28P01": "the password is wrong for this user: look at the URL",
-    "3D000": "there is no such database: create it (createdb), or mend the URL",
+    "3D000": "there is no such database on this server: create it, or mend the URL",
     "3F000": "its schema is missing: `perdure migrate` makes it",
     "42501": "this user may not do that: run `perdure migrate` as the owner",
     "42703": "a table there has not our columns: the schema was made by something else; choose another one with schema=…",
@@ -57,6 +71,7 @@ ADVICE: Final = {
     "26000": "a pooler in between mixes sessions up: say prepare=off in the URL",
     "42P05": "a pooler in between mixes sessions up: say prepare=off in the URL",
 }
+RAISE: Final = "ALTER {} … CONNECTION LIMIT …, or put a pooler in between"
 GRANTS: Final = (
     ("for schema", "GRANT USAGE ON SCHEMA … TO its role"),
     (
@@ -67,25 +82,25 @@ GRANTS: Final = (
     ("for database", "run `perdure migrate` as the owner first, who needs GRANT CREATE ON DATABASE"),
 )
 """Which right is missing, by what the server says."""
+
 HINTS: Final = (
-    ("password authentication failed", "the password is wrong for this user: look at the URL"),
-    ("no password supplied", "the URL has no password: " + PARAMETERS),
-    ("does not exist", "there is no such database or user on this server: create it, or mend the URL"),
-    ("no pg_hba.conf entry", "the server does not let this user in from here: look at its pg_hba.conf"),
-    ("too many connections", ADVICE["53300"]),
-    ("too many clients", ADVICE["53300"]),
-    ("Connection refused", "nothing listens there: start the server, or mend host and port in the URL"),
-    ("could not translate host name", "there is no such host: mend the URL"),
-    ("failed to resolve host", "there is no such host: mend the URL"),
-    ("timeout expired", "the host does not answer: look at the network, host and port"),
-    ("read-only", ADVICE["25006"]),
-    ("certificate", "the connection is not trusted: look at sslmode and sslrootcert in the URL"),
+    Hint("password authentication failed", "the password is wrong for this user: look at the URL", lasting=True),
+    Hint("no password supplied", f"the URL has no password: {PARAMETERS}", lasting=True),
+    Hint("database .* does not exist|no such database", ADVICE["3D000"], lasting=True),
+    Hint("role .* does not exist|no such user", "there is no such user on this server: mend the URL", lasting=True),
+    Hint(
+        "no pg_hba.conf entry", "the server does not let this user in from here: look at its pg_hba.conf", lasting=True
+    ),
+    Hint("too many connections for role", f"this user's limit is reached: {RAISE.format('ROLE')}"),
+    Hint("too many connections for database", f"this database's limit is reached: {RAISE.format('DATABASE')}"),
+    Hint("too many connections|too many clients", ADVICE["53300"]),
+    Hint("Connection refused", "nothing listens there: start the server, or mend host and port in the URL"),
+    Hint("could not translate host name|failed to resolve host", "there is no such host: mend the URL"),
+    Hint("timeout expired", "the host does not answer: look at the network, host and port"),
+    Hint("read-only", ADVICE["25006"]),
+    Hint("does not support SSL", "the server speaks no SSL: switch it on there, or say sslmode=prefer", lasting=True),
+    Hint("certificate", "the connection is not trusted: look at sslmode and sslrootcert in the URL", lasting=True),
 )
-"""What the driver itself says when it cannot connect has no code."""
-LASTING: Final = frozenset(
-    {"password authentication failed", "no password supplied", "does not exist", "no pg_hba.conf entry", "certificate"}
-)
-"""Of those, what nobody mends by waiting."""
 
 
 def is_overtaken(error: BaseException) -> bool:
@@ -112,11 +127,11 @@ def explained(error: psycopg.Error, name: str) -> StorageError | ValueError:
         )
     if "during recovery" in text:  # a standby behind a pooler, which does not say what it is
         state = "25006"
-    hint = next((pair for pair in HINTS if pair[0] in text), None) if state is None else None
-    advice = ADVICE.get(state) if state is not None else hint[1] if hint is not None else None
+    hint = next((each for each in HINTS if re.search(each.pattern, text)), None) if state in UNTOLD else None
+    advice = hint.advice if hint is not None else ADVICE.get(state or "")
     if state == "42501" and (grant := next((grant for words, grant in GRANTS if words in text), None)):
         advice = f"this user may not do that: {grant}"
-    retryable = state in RETRYABLE or (is_lost(error) and (hint is None or hint[0] not in LASTING))
+    retryable = state in RETRYABLE or (is_lost(error) and (hint is None or not hint.lasting))
     return StorageError(f"PostgreSQL database {name}: {f'{advice} ({text})' if advice else text}", retryable=retryable)
 
 

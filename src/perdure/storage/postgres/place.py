@@ -17,10 +17,12 @@ from psycopg import ProgrammingError
 from psycopg.conninfo import conninfo_to_dict
 
 from perdure.errors import ConfigurationError
+from perdure.storage.urls import ENCODE, is_torn
 
 IDENTIFIER: Final = re.compile(r"[a-z_][a-z0-9_]{0,62}")
 OURS: Final = ("schema", "listen_url", "hints", "prepare")
 SWITCH: Final = {"on": True, "off": False, "true": True, "false": False, "1": True, "0": False}
+WRITE: Final = "write postgresql://user:password@host:5432/database"
 DEFAULTS: Final[dict[str, Any]] = {
     "application_name": "perdure",
     "connect_timeout": 10,
@@ -46,12 +48,12 @@ class Place(msgspec.Struct, frozen=True):
 
 def place(url: str, schema: str) -> Place:
     """The place that a URL names; `schema` where the URL has none. Raises `ConfigurationError`."""
-    parts = urlsplit(url)
+    parts = urlsplit(_whole(url))
     given = dict(parse_qsl(parts.query, keep_blank_values=True))
     ours = {name: given.pop(name) for name in OURS if name in given}
     plain = _plain(url, given)
     parameters = _parameters(plain)
-    direct = _parameters(_plain(listen, {})) if (listen := ours.get("listen_url")) else parameters
+    direct = _parameters(_plain(_whole(listen), {})) if (listen := ours.get("listen_url")) else parameters
     hints = _switch("hints", ours.get("hints", "on"))
     return Place(
         _name(parameters),
@@ -71,6 +73,13 @@ def checked_schema(schema: str) -> str:
     return schema
 
 
+def _whole(url: str) -> str:
+    """A URL that is cut where it was meant to be. Raises `ConfigurationError`."""
+    if is_torn(url):
+        raise ConfigurationError(f"the database URL cannot be read: {ENCODE}; {WRITE}")
+    return url
+
+
 def _plain(url: str, query: dict[str, str]) -> str:
     """A URL as the driver knows it."""
     parts = urlsplit(url)
@@ -86,15 +95,19 @@ def _plain(url: str, query: dict[str, str]) -> str:
 def _parameters(url: str) -> dict[str, Any]:
     try:
         found = conninfo_to_dict(url)
-        if wrong := [port for port in str(found.get("port", "")).split(",") if port and not port.isdecimal()]:
-            raise ProgrammingError(f"{wrong[0]!r} is no port")
+        if not all(port.isdecimal() for port in str(found.get("port", "")).split(",") if port):
+            raise ProgrammingError(f"the port is no number; {ENCODE}")
     except ProgrammingError as error:
-        raise ConfigurationError(
-            f"the database URL cannot be read: {str(error).strip()}; write postgresql://user:password@host:5432/database"
-        ) from None
+        raise ConfigurationError(f"the database URL cannot be read: {_said(error)}; {WRITE}") from None
     if "," in str(found.get("host", "")):
         found.setdefault("target_session_attrs", "read-write")
     return DEFAULTS | found
+
+
+def _said(error: ProgrammingError) -> str:
+    """What the driver said, unless it repeats a part of the password."""
+    said = str(error).strip()
+    return ENCODE if "percent-encoded" in said else said
 
 
 def _switch(name: str, value: str) -> bool:

@@ -146,6 +146,7 @@ class PostgresStorage(PlannedStorage):
             "clock_ahead": self._clock_ahead(),
             "oldest_snapshot": oldest,
             "hints": self.place.direct is not None,
+            "listen_url": self.place.direct is not None and self.place.direct is not self.place.parameters,
             "hints_work": self._hints.works(5.0) if self.place.direct is not None and behind is None else False,
             "standby_behind": behind,
         }
