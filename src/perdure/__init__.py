@@ -42,6 +42,7 @@ if TYPE_CHECKING:
         PerdureError,
         RetryLater,
         StorageError,
+        StoreSealedError,
         TaskNotFoundError,
     )
     from perdure.model.execution import Execution, ListItem, Page
@@ -93,6 +94,7 @@ __all__ = [
     "Sizes",
     "Spawn",
     "StorageError",
+    "StoreSealedError",
     "Task",
     "TaskNotFoundError",
     "TreeResult",

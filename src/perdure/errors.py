@@ -15,6 +15,7 @@
     ├── JournalDriftError           recorded work does not fit this code
     ├── LeaseLostError              another worker owns the execution now
     ├── StorageError                the database refused or could not be reached
+    │   └── StoreSealedError        the store was moved, and takes no changes any more
     ├── MapFailedError              more items of `ctx.map` failed than tolerated
     ├── ActivityFailedError         a recorded failure whose own class is not at hand
     └── ExecutionError              how an awaited execution ended
@@ -140,6 +141,10 @@ class StorageError(PerdureError):
     def __init__(self, message: str, *, retryable: bool = False) -> None:
         super().__init__(message)
         self.retryable = retryable
+
+
+class StoreSealedError(StorageError):
+    """The store was moved by `perdure copy` and takes no changes any more: use the other one."""
 
 
 class RecordedError(PerdureError):

@@ -71,6 +71,30 @@ def test_what_fails_names_its_store_and_no_other(cli: Cli) -> None:
     assert "next:" not in refused
 
 
+def test_a_complete_copy_is_told_from_a_failed_one(cli: Cli, settled: Settled) -> None:
+    first, old, new = cli.enqueue("echo", "value=1"), cli.url, f"sqlite:///{cli.folder / 'new.db'}"
+    cli("copy", old, new, url=False)
+    assert "complete, nothing to do" in cli("copy", old, new, url=False).output
+    cli.url = new
+    settled(first)
+    cli.enqueue("echo", "value=2")
+    answer = cli.json("copy", old, new)
+    assert (answer["complete"], answer["rows"]["executions"]) == (True, 1)
+    other = f"sqlite:///{cli.folder / 'other.db'}"
+    cli.url = other
+    cli.enqueue("echo", "value=3")
+    cli.enqueue("echo", "value=4")
+    assert "not empty (2 executions): copy into a new store" in cli("copy", old, other, url=False, code=5).stderr
+
+
+def test_the_way_back_leads_to_a_new_file(cli: Cli) -> None:
+    cli.enqueue("echo", "value=1")
+    old, new = cli.url, f"sqlite:///{cli.folder / 'new.db'}"
+    cli("copy", old, new, url=False)
+    assert "choose a new file" in cli("copy", new, old, url=False, code=5).stderr
+    cli("copy", new, f"sqlite:///{cli.folder / 'back.db'}", url=False)
+
+
 def test_wrong_places(cli: Cli) -> None:
     new = f"sqlite:///{cli.folder / 'new.db'}"
     assert "there is no store" in cli("copy", new, cli.url, url=False, code=5).stderr

@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from perdure import Perdure
+from perdure.storage.sqlite import SQLiteStorage
+from perdure.testing.conformance.hand import Hand
 from tests.cli.conftest import APP, Cli, Reaching, Settled
 from tests.cli.shop import app as shop
 
@@ -55,6 +57,22 @@ def test_workers_come_and_are_sent_home(cli: Cli) -> None:
     cli.work(look)
     assert cli.json("workers") == {"workers": [], "unserved": []}
     assert "there is no worker nobody" in cli("workers", "drain", "nobody", code=4).stderr
+
+
+def test_a_worker_is_meant_by_the_beginning_of_its_id(cli: Cli) -> None:
+    cli("migrate")
+    storage = SQLiteStorage("shop.db")
+    hand = Hand(storage)
+    for worker in ("aaaaaaaa-1", "aaaaaaaa-2", "bbbbbbbb-1", "cccccccc", "cccccccc-2"):
+        hand.beat(worker)
+    storage.close()
+    assert cli.json("workers", "drain", "bbbbbbbb", "cccccccc") == [
+        {"id": "bbbbbbbb-1", "draining": True}, {"id": "cccccccc", "draining": True},
+    ]  # fmt: skip
+    ambiguous = cli("workers", "drain", "aaaaaaaa", code=2).stderr
+    assert "several workers have an id that begins with 'aaaaaaaa'" in ambiguous
+    assert "aaaaaaaa-1, aaaaaaaa-2" in ambiguous
+    assert "there is no worker bbbb" in cli("workers", "drain", "bbbb", code=4).stderr
 
 
 def test_workers_names_tasks_that_nobody_has(cli: Cli) -> None:

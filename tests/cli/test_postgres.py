@@ -55,7 +55,7 @@ def test_workers_are_listed_and_sent_home(cli: Cli) -> None:
         (worker,) = await app.workers()
         (listed,) = (await asyncio.to_thread(cli.json, "workers"))["workers"]
         assert (listed["id"], listed["alive"], listed["draining"]) == (worker.id, True, False)
-        (answer,) = await asyncio.to_thread(cli.json, "workers", "drain", worker.id)
+        (answer,) = await asyncio.to_thread(cli.json, "workers", "drain", worker.id[:8])
         assert answer == {"id": worker.id, "draining": True}
         assert "draining" in (await asyncio.to_thread(cli, "workers")).output
 

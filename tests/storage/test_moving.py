@@ -17,10 +17,10 @@ import pytest
 from perdure.errors import StorageError
 from perdure.storage._sql import transfer
 from perdure.storage.check import check
-from perdure.storage.moving import move
+from perdure.storage.moving import move, moved_before
 from perdure.storage.postgres import PostgresStorage
 from perdure.storage.sqlite import SQLiteStorage
-from perdure.testing.conformance.hand import START, Hand, activity
+from perdure.testing.conformance.hand import DONE, START, Hand, activity
 from perdure.testing.postgres import Server
 
 Store = SQLiteStorage | PostgresStorage
@@ -232,9 +232,65 @@ def test_not_twice_and_not_to_itself(full: Store, opened: Opening) -> None:
     assert not full.sealed()
     destination = opened()
     move(full, destination, START, unseen)
-    with pytest.raises(StorageError, match="copied before"):
+    with pytest.raises(StorageError, match="as many rows"):
         move(full, destination, START, unseen)
     assert full.sealed()
+
+
+def test_a_complete_copy_is_known_also_once_it_went_on(full: Store, opened: Opening) -> None:
+    hand = Hand(full)
+    hand.add("settled", "again")
+    hand.run("settled", DONE)
+    hand.cancel("again")
+    destination = opened()
+    assert not moved_before(full, destination)
+    move(full, destination, START, unseen)
+    assert moved_before(full, destination)
+    there = Hand(destination)
+    there.beat("w2")
+    destination.reclaim(there.now)
+    there.start("e0000", "w2")
+    there.commit("e0000", entries=[activity("act:2")])
+    there.cancel("e0002")
+    destination.retry(["again"], there.now)
+    there.send("e0003", "yes", "s2")
+    there.add("new")
+    assert moved_before(full, destination)
+    full.unseal()
+    assert not moved_before(full, destination)
+
+
+def _recorded(hand: Hand) -> None:
+    hand.commit("e0000", entries=[activity("act:2")])
+
+
+def _sent(hand: Hand) -> None:
+    hand.send("e0003", "yes", "s2")
+
+
+def _settled(hand: Hand) -> None:
+    hand.cancel("e0002")
+
+
+def _added(hand: Hand) -> None:
+    hand.add("new")
+
+
+def _asked_to_end(hand: Hand) -> None:
+    hand.cancel("e0000")
+
+
+@pytest.mark.parametrize("change", [_recorded, _sent, _settled, _added, _asked_to_end])
+def test_an_older_copy_is_not_taken_for_a_complete_one(
+    full: Store, opened: Opening, change: Callable[[Hand], None]
+) -> None:
+    older = opened()
+    move(full, older, START, unseen)
+    full.unseal()
+    change(Hand(full))
+    full.seal()
+    assert not moved_before(full, older)
+    assert not moved_before(full, opened())
 
 
 def test_children_stay_in_their_order_and_numbers_go_on(full: Store, opened: Opening) -> None:

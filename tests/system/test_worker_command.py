@@ -58,6 +58,24 @@ def test_the_second_signal_stops_and_the_work_goes_on_elsewhere(shell: Shell) ->
 
 
 @pytest.mark.parametrize("processes", ["1", "2"])
+def test_a_worker_whose_store_is_moved_leaves(shell: Shell, processes: str) -> None:
+    """It does not wait for what can be recorded by nobody, nor does another process take its place."""
+    worker = shell.start("worker", "--processes", processes, "--drain", "600s")
+    until(lambda: len(shell.workers()) == int(processes))
+    ids = [shell("enqueue", "steps", "count=4000").strip(), shell("enqueue", "blocked", "seconds=600").strip()]
+    until(lambda: all(shell.json("show", each)["status"] == "running" for each in ids))
+    shell("copy", "sqlite:///jobs.db", "sqlite:///new.db")
+    assert worker.wait(40) == 3
+    assert 1 <= shell.log.count("stops: its store was moved") <= int(processes)
+    assert "perdure worker on sqlite:///jobs.db" in shell.log
+    before = len(shell.log)
+    assert shell.start("worker").wait(40) == 3
+    (first, *_) = shell.log[before:].splitlines()
+    assert first.endswith("this store was moved: nothing can be done here any more")
+    assert "^C drains" not in shell.log[before:]
+
+
+@pytest.mark.parametrize("processes", ["1", "2"])
 def test_the_second_signal_ends_a_worker_whose_event_loop_is_blocked(shell: Shell, processes: str) -> None:
     worker = shell.start("worker", "--processes", processes)
     until(lambda: len(shell.workers()) == int(processes))

@@ -17,8 +17,10 @@ from perdure import (
     ExecutionNotFoundError,
     Perdure,
     Retry,
+    StorageError,
 )
-from perdure.testing import TestApp
+from perdure.storage.opening import open_storage
+from perdure.testing import FaultyStorage, TestApp
 
 
 @dataclass
@@ -247,6 +249,31 @@ async def test_watch_tells_each_change_and_every_entry_once(app: Perdure) -> Non
     seen = [(entry.key, entry.attempt) for event in events for entry in event.entries]
     assert len(seen) == len(set(seen))
     assert set(seen) == {(entry.key, entry.attempt) for entry in everything}
+
+
+async def test_watching_waits_while_the_storage_is_away(caplog: pytest.LogCaptureFixture) -> None:
+    storage = open_storage("memory://")
+    faulty = FaultyStorage(storage)
+    app, reader = Perdure(storage=storage, poll=0.01), Perdure(storage=faulty, poll=0.01)
+
+    @app.task
+    async def waits(ctx: Context) -> object:
+        return await ctx.wait_for("go")
+
+    async with app, reader.connect():
+        handle = await app.enqueue(waits.call())
+        seen: list[str] = []
+        async for event in reader.handle(handle.id).watch():
+            if not seen:
+                faulty.fail("get", times=5)
+                await handle.signal("go", 1)
+            seen.append(event.execution.status)
+        assert seen[-1] == "completed"
+        faulty.fail("get")
+        with pytest.raises(StorageError):
+            await anext(aiter(reader.handle(handle.id).watch()))
+    assert "the storage cannot be read; it is tried again" in caplog.text
+    assert "the storage works again" in caplog.text
 
 
 async def test_watching_what_is_settled_is_one_event(app: Perdure) -> None:

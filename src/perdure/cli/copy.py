@@ -16,7 +16,7 @@ from perdure.cli.where import Where
 from perdure.clock import SystemClock
 from perdure.errors import StorageError
 from perdure.storage import inspection
-from perdure.storage.moving import Movable, move
+from perdure.storage.moving import Movable, move, moved_before
 from perdure.storage.opening import open_storage
 from perdure.storage.urls import in_schema, without_password
 
@@ -38,7 +38,8 @@ def copy(source: str, destination: str | None, schema: str, unseal: bool, as_jso
 
     First SRC_URL is sealed: it can be read for ever, but takes no changes any more, from nobody. So nothing is lost and
     nothing is done twice; what a worker had in hand there starts again at DST_URL, from its journal. Point your apps to
-    DST_URL afterwards. When copying fails, SRC_URL is unsealed and goes on; when this program is killed, run it again.
+    DST_URL afterwards. When copying fails, SRC_URL is unsealed and goes on; when this program is killed, run it again: it
+    says so where DST_URL has everything already.
     """
     if unseal == (destination is not None):
         raise click.UsageError("say SRC_URL and DST_URL, or SRC_URL and --unseal")
@@ -50,6 +51,8 @@ def copy(source: str, destination: str | None, schema: str, unseal: bool, as_jso
 
 
 def _copy(source: Movable, destination: Movable, urls: tuple[str, str], as_json: bool) -> int:
+    if not inspection.missing(destination) and moved_before(source, destination):
+        return _say_complete(source.sizes(), urls, as_json)
     now = SystemClock().now()
     live = [worker for worker in source.workers(now) if worker.lease_until > now]
     with _progress(hidden=as_json) as report:
@@ -74,6 +77,14 @@ def _copy(source: Movable, destination: Movable, urls: tuple[str, str], as_json:
 def _named(url: str, schema: str) -> str:
     """The URL for people: it says all by itself, but no password."""
     return without_password(in_schema(url, schema))
+
+
+def _say_complete(rows: dict[str, int], urls: tuple[str, str], as_json: bool) -> int:
+    if as_json:
+        print_json({"source": urls[0], "destination": urls[1], "rows": rows, "workers_left": [], "complete": True})
+    else:
+        say(styled("complete", "green"), f", nothing to do: {urls[1]} has all that was in {urls[0]}")
+    return 0
 
 
 def _unseal(storage: Movable, url: str, as_json: bool) -> int:

@@ -1,6 +1,6 @@
 """`watch`: what happens to one execution or to all that fit a query, line by line, with a bar where progress is told.
 
-JSON lines for programs. Watching one ends when it is settled, with 0 if it completed; watching a query goes on until ^C, or
+While the store is away it waits, and says so on the error stream. JSON lines for programs. Watching one ends when it is settled, with 0 if it completed; watching a query goes on until ^C, or
 with --until-settled until nothing open fits.
 """
 
@@ -66,8 +66,8 @@ async def _watch_one(app: Perdure, execution_id: str, screen: Screen) -> int:
 
 async def _watch_many(app: Perdure, query: str, until_settled: bool, screen: Screen) -> int:
     seen: dict[str, Execution[Any]] = {}
+    page = await app.search(query, limit=MOST)
     while True:
-        page = await app.search(query, limit=MOST)
         for execution in reversed(page.items):
             before = seen.get(execution.id)
             if before is None or _told(before) != _told(execution):
@@ -76,6 +76,7 @@ async def _watch_many(app: Perdure, query: str, until_settled: bool, screen: Scr
         if until_settled and all(each.settled for each in page.items):
             return 0
         await SystemClock().sleep(PAUSE)
+        page = await app.client.patiently(lambda: app.search(query, limit=MOST))
 
 
 def _told(execution: Execution[Any]) -> tuple[object, ...]:

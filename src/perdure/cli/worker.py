@@ -8,6 +8,7 @@ import sys
 import threading
 from collections.abc import Sequence
 from datetime import timedelta
+from functools import partial
 from typing import Final
 
 import click
@@ -21,7 +22,9 @@ from perdure.cli.supervisor import PARENT, Supervisor, parent_gone, worker_comma
 from perdure.cli.text import plural, safe_text, span
 from perdure.cli.values import duration_typed
 from perdure.cli.where import Where, new_store, shared
+from perdure.errors import StoreSealedError
 from perdure.storage.urls import without_password
+from perdure.worker.service import WorkerService
 
 LAST_PORT: Final = 65535
 USER_THREADS: Final = ("perdure-body", "perdure-activity")
@@ -58,19 +61,27 @@ def worker(
     logs.to_stderr(quiet=quiet, process=child)
     if not child:
         say_new_store(new_store(found))
-    if not quiet and not child:
-        _print_banner(found, processes, concurrency, names, drain)
+    banner = partial(_print_banner, found, processes, concurrency, names, drain) if not quiet and not child else None
     if processes > 1:
+        if banner is not None:
+            banner()
         command = worker_command(where.named or "", *_options(where, concurrency, names, drain, quiet))
         return asyncio.run(_supervised(command, processes, _ports(metrics_port, metrics_host, processes)))
 
-    async def run() -> None:
-        parent_gone(service.stop)
-        await service.run()
-
+    service.started = banner
     with metrics.shown(found, metrics_port, metrics_host):
-        asyncio.run(run())
-    return _left(130 if service.hurried else 0)
+        return _left(asyncio.run(_run(service)))
+
+
+async def _run(service: WorkerService) -> int:
+    parent_gone(service.stop)
+    try:
+        await service.run()
+    except StoreSealedError as error:
+        what = "this store was moved: nothing can be done here any more"
+        Problem(3, what, str(error), "perdure worker --url with the URL of the other store").tell(as_json=False)
+        return 3
+    return 130 if service.hurried else 0
 
 
 async def _supervised(command: list[str], processes: int, own: Sequence[Sequence[str]]) -> int:

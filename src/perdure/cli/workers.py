@@ -8,6 +8,7 @@ import click
 from rich.text import Text
 
 from perdure.app import Perdure
+from perdure.cli.naming import SHORTEST
 from perdure.cli.problems import Problem
 from perdure.cli.screen import present, print_json, print_table, say, styled
 from perdure.cli.shapes import worker_shape
@@ -63,12 +64,15 @@ def _state(worker: WorkerInfo) -> Text:
 @click.argument("ids", nargs=-1, required=True, metavar="ID …", shell_complete=worker_ids)
 @shared()
 def drain(where: Where, ids: tuple[str, ...]) -> int:
-    """Ask workers to finish what they run, take no more, and leave."""
+    """Ask workers to finish what they run, take no more, and leave. The first eight characters of an id are enough where no
+    other begins so."""
 
-    async def ask(app: Perdure) -> list[bool]:
-        return await app.client.store.ask("drain", (list(ids),))
+    async def ask(app: Perdure) -> dict[str, bool]:
+        known = [worker.id for worker in await app.workers()]
+        meant = list(dict.fromkeys(_meant(id, known) for id in ids))
+        return dict(zip(meant, await app.client.store.ask("drain", (meant,)), strict=True))
 
-    answers = dict(zip(ids, where.read(ask), strict=True))
+    answers = where.read(ask)
     if where.json:
         print_json([{"id": id, "draining": known} for id, known in answers.items()])
     unknown = [id for id, known in answers.items() if not known]
@@ -80,3 +84,13 @@ def drain(where: Where, ids: tuple[str, ...]) -> int:
             4, f"there is no worker {', '.join(unknown)}", "it left already, or its id is another", "perdure workers"
         )
     return 0
+
+
+def _meant(given: str, known: Sequence[str]) -> str:
+    """The worker's id that is meant; what was given where there is none. Raises `Problem` where several begin so."""
+    found = [id for id in known if id.startswith(given)] if len(given) >= SHORTEST else []
+    if given in known or not found:
+        return given
+    if len(found) > 1:
+        raise Problem(2, f"several workers have an id that begins with {given!r}", ", ".join(found), "more of the id")
+    return found[0]

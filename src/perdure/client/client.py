@@ -6,7 +6,7 @@ It runs nothing. Inside a body the durable transport answers instead, and reache
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any, Literal, TypeVar, cast
 
 from perdure.client.answers import read_answer, stored_completion
@@ -30,6 +30,7 @@ from perdure.errors import (
     InvalidQueryError,
     PayloadTooLargeError,
     PerdureError,
+    StorageError,
 )
 from perdure.ids import Ids
 from perdure.model.execution import Event, Execution, JournalEntry, ListItem, Page, Stats, WorkerInfo
@@ -42,6 +43,7 @@ from perdure.storage.store import Ending, Store
 from perdure.telemetry import Told
 
 R = TypeVar("R")
+T = TypeVar("T")
 Order = Literal["newest", "oldest"]
 BITE = 500
 
@@ -186,12 +188,16 @@ class Client:
         return [self._snapshot(row) for row in rows if row is not None]
 
     async def watch(self, handle: Handle[R]) -> AsyncIterator[Event]:
-        """An event at once and with each change, the last one when it is settled."""
+        """An event at once and with each change, the last one when it is settled. Once it has begun it waits out what is
+        retryable of the storage."""
         seen: Row | None = None
         told: set[tuple[str, str | None, str]] = set()
         while seen is None or seen.status not in SETTLED:
-            row = await self.row(handle.id)
-            entries = entries_of(await self._view(handle.id), self.payloads)
+            if seen is None:
+                row, view = await self._row_and_view(handle.id)
+            else:
+                row, view = await self.patiently(lambda: self._row_and_view(handle.id))
+            entries = entries_of(view, self.payloads)
             fresh = tuple(entry for entry in entries if _identity(entry) not in told)
             if row != seen or fresh:
                 yield Event(self._snapshot(row), fresh)
@@ -199,6 +205,23 @@ class Client:
             told.update(map(_identity, fresh))
             if row.status not in SETTLED:
                 await self._change(handle.id)
+
+    async def _row_and_view(self, execution_id: str) -> tuple[Row, JournalView]:
+        return await self.row(execution_id), await self._view(execution_id)
+
+    async def patiently(self, read: Callable[[], Awaitable[T]]) -> T:
+        """What `read` answers, once the storage can be read. Raises `StorageError` where waiting does not help."""
+        while True:
+            try:
+                answer = await read()
+            except StorageError as error:
+                if not error.retryable:
+                    raise
+                self.store.trouble.failed("read", "the storage cannot be read; it is tried again", error)
+                await self.clock.sleep(self.poll)
+            else:
+                self.store.trouble.over("read")
+                return answer
 
     async def _change(self, execution_id: str) -> None:
         """Returns when the execution settled, or after a moment."""

@@ -13,7 +13,7 @@ from collections import OrderedDict
 from collections.abc import Iterable
 
 from perdure.clock import Cancellable, Clock
-from perdure.errors import AppClosedError, ExecutionNotFoundError, StorageError
+from perdure.errors import AppClosedError, ExecutionNotFoundError, StorageError, StoreSealedError
 from perdure.model.records import Row
 from perdure.storage.store import Ending, Store
 
@@ -88,6 +88,10 @@ class Waiters:
         if self._waiting:
             self._read_soon()
 
+    def sealed(self, error: StoreSealedError) -> None:
+        """Whatever is awaited will not settle here."""
+        self._fail(tuple(self._waiting), error)
+
     # -- reading ------------------------------------------------------------------------------------------------------
 
     def _remember(self, execution_id: str, ending: Ending) -> None:
@@ -126,13 +130,14 @@ class Waiters:
             rows = await self._store.read(lambda storage: storage.settled(ids)) if ids else []
             unknown = await self._unknown([id for id, row in zip(ids, rows, strict=True) if row is None])
         except StorageError as error:
-            logger.warning("results cannot be read, next try in %.3g s: %s", self._poll, error)
+            self._store.trouble.failed("read", "the storage cannot be read; it is tried again", error)
         except AppClosedError:
             return
         except Exception as error:  # nobody is to wait for an answer that cannot come
             logger.exception("results cannot be read")
             self._fail(ids, error)
         else:
+            self._store.trouble.over("read")
             self._answer(zip(ids, rows, strict=True), unknown)
         self._reading = False
         if self._again:

@@ -26,7 +26,7 @@ from perdure.engine.refusal import abandon, refuse
 from perdure.engine.scope import Scope
 from perdure.engine.timers import Timers
 from perdure.engine.waits import OpenWait, OpenWaits, suspension
-from perdure.errors import JournalDriftError
+from perdure.errors import JournalDriftError, StoreSealedError
 from perdure.model.records import Claim, Committed, Entry, JournalView, Outcome, Released, Settled, Suspended
 
 Phase = Literal["running", "suspending", "lingering", "unwinding", "ending", "gone"]
@@ -325,8 +325,9 @@ class Driver:
         can never be stored (a `ValueError`), the execution fails."""
         if self.phase == "gone":
             return
-        logger.warning(
-            "execution %s: lease lost%s", self.claim.id, f" ({error})" if error else "",
+        level = logging.DEBUG if isinstance(error, StoreSealedError) else logging.WARNING  # that is told once for all
+        logger.log(
+            level, "execution %s: lease lost%s", self.claim.id, f" ({error})" if error else "",
             extra={"execution_id": self.claim.id, "task": self.claim.task_name, "attempt": self.claim.attempt},
         )  # fmt: skip
         unstorable = error if isinstance(error, ValueError) and self._release is None else None

@@ -23,7 +23,15 @@ from perdure.engine.options import CallSettings, call_retries
 from perdure.engine.ports import Host
 from perdure.engine.refusal import refuse
 from perdure.engine.scope import Scope, current
-from perdure.errors import ExecutionError, Failure, GiveUp, JournalDriftError, NotInExecutionError, StorageError
+from perdure.errors import (
+    ExecutionError,
+    Failure,
+    GiveUp,
+    JournalDriftError,
+    NotInExecutionError,
+    StorageError,
+    StoreSealedError,
+)
 from perdure.model.records import Entry, EntryKind
 
 if TYPE_CHECKING:
@@ -268,8 +276,11 @@ class Verbs:
             while True:
                 try:
                     return await act()
+                except StoreSealedError:
+                    raise
                 except StorageError as error:
-                    self.logger.warning("the storage cannot be reached, next try in %.2g s: %s", pause, error)
+                    if pause == FIRST_PAUSE:
+                        self.logger.warning("the storage cannot be reached; it is tried again: %s", error)
                 await self.host.clock.sleep(pause)
                 pause = min(pause * 2, LONGEST_PAUSE)
         finally:

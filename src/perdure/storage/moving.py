@@ -13,6 +13,8 @@ from contextlib import AbstractContextManager
 from typing import Any, Protocol, runtime_checkable
 
 from perdure.errors import StorageError
+from perdure.model.records import JournalView, Row
+from perdure.model.status import SETTLED
 from perdure.storage._sql.session import Answer
 from perdure.storage._sql.transfer import TABLES, Table
 from perdure.storage.protocol import Storage
@@ -36,6 +38,10 @@ class Movable(Storage, Protocol):
 
     def moving(self) -> AbstractContextManager[None]:
         """While this is being moved to another place; whoever else wants to meanwhile is refused."""
+        ...
+
+    def schema_version(self) -> int:
+        """The version of its schema, without making one; 0: none yet."""
         ...
 
     def sizes(self) -> dict[str, int]:
@@ -87,14 +93,59 @@ def _may_have_arrived(destination: Movable, error: BaseException) -> bool:
         return True
 
 
+def moved_before(source: Movable, destination: Movable) -> bool:
+    """Whether the source was moved to this destination: it is sealed, and every execution of it is there as it was left here,
+    or went on there. In doubt it was not: an older copy (a backup, say) is not taken for it. Raises `StorageError`."""
+    if not source.sealed() or source.schema_version() != destination.schema_version() or destination.sealed():
+        return False
+    wanted, held = source.sizes(), destination.sizes()
+    if not any(wanted.values()) or held["executions"] < wanted["executions"] or held["externals"] < wanted["externals"]:
+        return False
+    executions, after = TABLES[0], TABLES[0].start
+    while rows := source.page(executions, after):
+        after = rows[-1][: len(executions.start)]
+        if not _are_there(source, destination, [str(row[1]) for row in rows]):
+            return False
+    return True
+
+
+def _are_there(source: Movable, destination: Movable, ids: list[str]) -> bool:
+    left = zip(source.get(ids), source.journal(ids), strict=True)
+    found = zip(destination.get(ids), destination.journal(ids), strict=True)
+    return all(_follows(here, there) for here, there in zip(left, found, strict=True))
+
+
+def _follows(left: tuple[Row | None, JournalView], found: tuple[Row | None, JournalView]) -> bool:
+    """Whether an execution that was found is one that was left, or what became of it: a retry raises its generation, a claim
+    its token, and until the next retry nothing that was recorded is lost."""
+    (here, left_view), (there, found_view) = left, found
+    if here is None or there is None or (here.created_at, here.input) != (there.created_at, there.input):
+        return False
+    if here.generation != there.generation:
+        return here.generation < there.generation
+    if here.token > there.token or not _recorded(left_view) <= _recorded(found_view):
+        return False
+    if here.status in SETTLED:
+        return (here.status, here.result, here.failure) == (there.status, there.result, there.failure)
+    return there.status in SETTLED or here.cancel_reason in (None, there.cancel_reason)
+
+
+def _recorded(view: JournalView) -> set[tuple[str, str]]:
+    entries = {("entry", entry.key) for entry in view.entries}
+    return entries | {("signal", signal.id) for signal in view.signals}
+
+
 def _fill(source: Movable, destination: Movable, report: Callable[[str, int, int], None]) -> dict[str, int]:
     if destination.sealed():
-        raise StorageError("the destination is the source itself, or was moved away too: nothing can be written to it")
+        raise StorageError(
+            "the destination is the source itself, or was moved away too: nothing can be written to it; choose a new file "
+            "or database"
+        )
     wanted = source.sizes()
     with destination.transaction():
         held = destination.sizes()
         if held == wanted and any(held.values()):
-            raise StorageError("the destination holds as many rows of each table already: was it copied before?")
+            raise StorageError("the destination holds as many rows of each table already: copy into a new store")
         if any(held.values()):
             raise StorageError(f"the destination is not empty ({_said(held)}): copy into a new store")
         for table in TABLES:

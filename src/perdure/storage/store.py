@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import logging
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -24,19 +23,18 @@ from typing import Any, Final, Protocol, TypeAlias, TypeVar, cast, get_args
 
 from perdure.clock import Clock
 from perdure.closing import Steps
-from perdure.errors import AppClosedError, StorageError
+from perdure.errors import AppClosedError, StorageError, StoreSealedError
 from perdure.model.records import (
     NewExecution,
 )
 from perdure.storage.news import Ending, Verb, news_of
 from perdure.storage.protocol import Storage
+from perdure.storage.trouble import Trouble
 
 T = TypeVar("T")
 ORDER: Final[tuple[Verb, ...]] = get_args(Verb)
 SETS: Final = frozenset({"commit", "signal", "complete_external", "cancel", "retry"})
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 2.0
-
-logger = logging.getLogger("perdure")
 
 
 class Listener(Protocol):
@@ -54,11 +52,15 @@ class Listener(Protocol):
         """Another process may have changed something."""
         ...
 
+    def sealed(self, error: StoreSealedError) -> None:
+        """The store was moved: nothing can be changed here any more. May be told again."""
+        ...
+
 
 class Request:
     """One item of a batch; of the verb `enqueue` a list of executions that share one fate. `take` makes the item when the
     batch is closed (`None`: nothing to write after all); `done` gets the answer (to a list a list) or the error. A
-    `stubborn` request is sent again, with pauses, while the database cannot be reached.
+    `stubborn` request is sent again, with pauses, while the database cannot be reached; not where the store was moved.
     """
 
     __slots__ = ("done", "item", "stubborn", "take")
@@ -78,6 +80,7 @@ class Store:
     def __init__(self, storage: Storage, clock: Clock) -> None:
         self.storage, self.clock = storage, clock
         self.listeners: list[Listener] = []
+        self.trouble = Trouble(clock)
         self._batch: Batch = {}
         self._scheduled = self._in_flight = self._closed = False
         self._pause = FIRST_PAUSE
@@ -182,7 +185,7 @@ class Store:
         try:
             return _perform(self.storage, batch, self.clock.now())
         except Exception as error:
-            if sum(map(len, batch.values())) == 1 or (isinstance(error, StorageError) and error.retryable):
+            if sum(map(len, batch.values())) == 1 or _concerns_all(error):
                 return {verb: [_as_storage_error(error)] * len(requests) for verb, requests in batch.items()}
             return self._execute_one_by_one(batch)
 
@@ -198,7 +201,7 @@ class Store:
         why: Any = None
         for verb, requests in batch.items():
             for request, answer in zip(requests, answers[verb], strict=True):
-                if isinstance(answer, StorageError) and request.stubborn and not self._closed:
+                if isinstance(answer, StorageError) and self._goes_on(request, answer):
                     again.setdefault(verb, []).append(request)
                     why = answer
                 else:
@@ -208,7 +211,20 @@ class Store:
             self._send_again(again, why)
         else:
             self._pause = FIRST_PAUSE
+            self.trouble.over("write")
             self._next()
+
+    def _goes_on(self, request: Request, error: StorageError) -> bool:
+        """Whether a request that failed is sent again."""
+        if isinstance(error, StoreSealedError):
+            self.tell_sealed(error)
+            return False
+        return request.stubborn and not self._closed
+
+    def tell_sealed(self, error: StoreSealedError) -> None:
+        """The store was moved: nothing helps, so all who write here are told."""
+        for listener in tuple(self.listeners):
+            self._call(listener.sealed, error)
 
     def _call(self, function: Callable[..., object], *given: object) -> None:
         """Tells somebody of what was written; an error of theirs goes to the loop, and keeps no other from being told."""
@@ -231,7 +247,7 @@ class Store:
 
     def _send_again(self, again: Batch, why: StorageError) -> None:
         count = sum(map(len, again.values()))
-        logger.warning("storage cannot be written; %d changes wait %.2g s: %s", count, self._pause, why)
+        self.trouble.failed("write", f"storage cannot be written; {count} changes wait", why)
         for verb, requests in again.items():
             self._batch[verb] = requests + self._batch.get(verb, [])
         self.clock.call_later(self._pause, self._next)
@@ -325,6 +341,11 @@ def _single(operation: Callable[..., Any], item: object, now: int) -> object:
     if isinstance(item, dict):
         return operation(now, **cast("dict[str, Any]", item))
     return operation(item, now)
+
+
+def _concerns_all(error: Exception) -> bool:
+    """Whether it is the storage that failed, and no single item."""
+    return isinstance(error, StoreSealedError) or (isinstance(error, StorageError) and error.retryable)
 
 
 def _as_storage_error(error: Exception) -> Exception:

@@ -7,7 +7,6 @@ next due moment, or the poll.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -16,7 +15,6 @@ from perdure.model.records import Claimed, ClaimRequest
 from perdure.storage.store import Store
 
 NOTHING = Claimed((), True, None)
-logger = logging.getLogger("perdure")
 
 
 class Claimer:
@@ -73,13 +71,15 @@ class Claimer:
     def _answered(self, answer: Any) -> None:
         self._asking = False
         if isinstance(answer, BaseException):
-            logger.warning("work cannot be claimed, next try in %.3g s: %s", self._poll, answer)
+            if not self._closed:
+                self._store.trouble.failed("claim", "work cannot be claimed", answer)
             self._maybe_due = True
             self._doubt()
             self._take(NOTHING)
             self._sleep(self._poll)
             return
         claimed: Claimed = answer
+        self._store.trouble.over("claim")
         self.short = claimed.short
         self._maybe_due |= not claimed.short
         self._next_due = claimed.next_due

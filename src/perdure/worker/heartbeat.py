@@ -16,7 +16,7 @@ from collections.abc import Callable
 
 from perdure.clock import Cancellable, Clock
 from perdure.closing import Steps
-from perdure.errors import AppClosedError, StorageError
+from perdure.errors import AppClosedError, StorageError, StoreSealedError
 from perdure.model.records import Beat, Heartbeat
 from perdure.storage.store import Store
 
@@ -56,12 +56,17 @@ class Heart:
         self._ahead, self._leased_until = clock.now() / 1000 - self._renewed, 0
         self._warned = False
         self._doubtful = False
+        self._known = True
         self._beats = 0
 
     async def start(self) -> None:
         """Registers the worker, then keeps beating. Raises `StorageError` when the first beat fails."""
         first = self._make()
-        self._heard(first, await self._store.ask("heartbeat", first))
+        try:
+            self._heard(first, await self._store.ask("heartbeat", first))
+        except StorageError:
+            self._known = False
+            raise
         self._was_renewed(first)
         if self._store.storage.inline:
             self._next()
@@ -98,19 +103,29 @@ class Heart:
         self._renewed, self._leased_until = now, beat.worker.lease_until
 
     async def leave(self, farewell: Heartbeat) -> None:
-        """Stops beating and tells the store that this worker leaves."""
-        self._stop.set()
-        for timer in (self._timer, self._soon):
-            if timer is not None:
-                timer.cancel()
+        """Stops beating and tells the store, where that knows this worker and can be told, that it leaves."""
+        self._fall_silent()
         steps = Steps()
         if self._thread is not None:
             await steps.take(asyncio.to_thread(self._thread.join))
         try:
-            await steps.take(self._store.ask("heartbeat", farewell))
+            if self._known:
+                await steps.take(self._store.ask("heartbeat", farewell))
         except (StorageError, AppClosedError) as error:
-            logger.warning("the worker could not say that it leaves; its lease will end: %s", error)
+            if self._known:
+                logger.warning("the worker could not say that it leaves; its lease will end: %s", error)
         steps.end()
+
+    def sealed(self) -> None:
+        """The store was moved: there is nobody to beat for."""
+        self._known = False
+        self._fall_silent()
+
+    def _fall_silent(self) -> None:
+        self._stop.set()
+        for timer in (self._timer, self._soon):
+            if timer is not None:
+                timer.cancel()
 
     def doubt(self) -> None:
         """An answer was lost: the store may think that this worker holds what it knows nothing of. Says what it holds."""
@@ -164,12 +179,15 @@ class Heart:
 
     def _answered(self, beat: Heartbeat | None, answer: object) -> None:
         if beat is not None and isinstance(answer, Beat):
+            self._store.trouble.over("heartbeat")
             self._was_renewed(beat)
             self._heard(beat, answer)
             return
         self._disturbed(2 * self._interval)
-        if not isinstance(answer, AppClosedError):
-            logger.warning("the worker's heartbeat failed: %s", answer)
+        if isinstance(answer, StoreSealedError):
+            self._store.tell_sealed(answer)
+        elif not isinstance(answer, AppClosedError):
+            self._store.trouble.failed("heartbeat", "the worker's heartbeat failed", answer)
 
     def _beat_in_thread(self) -> None:
         while not self._stop.wait(self._interval):

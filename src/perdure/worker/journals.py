@@ -7,7 +7,6 @@ settled and nothing was reopened since, by the parent's own count. This module m
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping, Sequence
 from itertools import chain
 
@@ -18,8 +17,6 @@ from perdure.model.records import Child, Claim, JournalView, Row
 from perdure.model.status import SETTLED
 from perdure.storage.protocol import Storage
 from perdure.storage.store import Store
-
-logger = logging.getLogger("perdure")
 
 
 async def read_claimed(
@@ -48,10 +45,12 @@ def read(storage: Storage, ids: Sequence[str], looks: Sequence[Look | None]) -> 
 async def _read(store: Store, claims: Sequence[Claim], looks: Sequence[Look | None]) -> list[JournalView | None]:
     ids = [claim.id for claim in claims]
     try:
-        return [*await store.read(lambda storage: read(storage, ids, looks))]
+        views = await store.read(lambda storage: read(storage, ids, looks))
     except (StorageError, AppClosedError) as error:
-        logger.warning("journals cannot be read; %d executions are given back: %s", len(ids), error)
+        store.trouble.failed("journal", f"journals cannot be read; {len(ids)} executions are given back", error)
         return [None] * len(ids)
+    store.trouble.over("journal")
+    return [*views]
 
 
 def _look(claim: Claim, lingering: Mapping[str, Driver]) -> Look | None:

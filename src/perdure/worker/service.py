@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import Final, Protocol
 
@@ -37,19 +37,26 @@ class WorkerService:
         self.worker: Worker | None = None
         self.hurried = False
         """Whether a second stop cut the drain short."""
+        self.started: Callable[[], object] | None = None
+        """Called once the worker works."""
 
     def stop(self) -> None:
         """Ends `run` in order: running bodies may finish within `drain`. A second call interrupts them."""
         (self._second if self._stop.is_set() else self._stop).set()
 
     async def run(self) -> None:
-        """Works until stopped. Raises `StorageError` when the storage cannot be opened."""
+        """Works until stopped. Raises `StorageError` when the storage cannot be opened, `StoreSealedError` when it was moved
+        meanwhile."""
         self.worker = await self._opening.open()
+        if self.started is not None:
+            self.started()
         steps = Steps()
         with handled(self.stop), _seldom_collected():
             await steps.take(self._until_stopped(self.worker))
             await steps.take(self._close())
         steps.end()
+        if self.worker.refused is not None:
+            raise self.worker.refused
 
     async def _until_stopped(self, worker: Worker) -> None:
         waits = [asyncio.ensure_future(self._stop.wait()), asyncio.ensure_future(worker.drained.wait())]

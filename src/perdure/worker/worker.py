@@ -26,6 +26,7 @@ from perdure.engine.driver import Driver
 from perdure.engine.options import LIST
 from perdure.engine.ports import Directory, Reader
 from perdure.engine.runner import begin
+from perdure.errors import StoreSealedError
 from perdure.ids import Ids
 from perdure.model.policy import Sizes
 from perdure.model.records import (
@@ -75,6 +76,7 @@ class Worker:
         self.id = ids.new(clock.now())
         self.shutting_down = self._hurried = False
         self.drained = asyncio.Event()
+        self.refused: StoreSealedError | None = None
         self._tasks, self._queues = frozenset(settings.tasks), frozenset(settings.queues)
         self._drivers: dict[str, Driver] = {}
         self._active: set[str] = set()
@@ -138,10 +140,10 @@ class Worker:
         for job in tuple(self._jobs):
             job.cancel()
         await steps.take(self._heart.leave(Heartbeat(self._row(), (), leaving=True)))
+        self.pools.close()
         if self in self.store.listeners:
             self.store.listeners.remove(self)
-        self.pools.close()
-        logger.info("worker %s stopped", self.id)
+            logger.info("worker %s stopped", self.id)
         steps.end()
 
     async def _emptied(self, bound: float) -> None:
@@ -238,8 +240,9 @@ class Worker:
 
     def _job_done(self, task: asyncio.Task[Any]) -> None:
         self._jobs.discard(task)
-        if not task.cancelled() and task.exception() is not None:
-            logger.error("a worker's job failed", exc_info=task.exception())
+        error = None if task.cancelled() else task.exception()
+        if error is not None and not isinstance(error, StoreSealedError):
+            logger.error("a worker's job failed", exc_info=error)
         self._check_idle()
 
     def _check_idle(self) -> None:
@@ -370,6 +373,19 @@ class Worker:
         if self._drivers:
             self._heart.beat_soon()
             self._news.look()
+
+    def sealed(self, error: StoreSealedError) -> None:
+        """The store was moved: what runs here can be recorded by nobody, and goes on there. So this worker is through."""
+        if self.refused is None:
+            self.refused = error
+            logger.error("worker %s stops: its store was moved and takes no changes; use the other one", self.id)
+            self._claimer.close()
+            self._maintenance.close()
+            self._heart.sealed()
+            self.hurry()
+            for driver in list(self._drivers.values()):
+                driver.lose(error)
+            self.drained.set()
 
     def _row(self) -> WorkerRow:
         return worker_row(self.id, self.settings, self._started_at, self.clock.now(), self.shutting_down)

@@ -16,7 +16,7 @@ from typing import Final, NamedTuple
 import psycopg
 from psycopg import errors
 
-from perdure.errors import StorageError
+from perdure.errors import StorageError, StoreSealedError
 from perdure.storage._sql.session import OvertakenError
 from perdure.storage._sql.transfer import SEALED
 
@@ -121,7 +121,7 @@ def explained(error: psycopg.Error, name: str) -> StorageError | ValueError:
     if isinstance(error, psycopg.DataError) or state == "54000":
         return ValueError(f"PostgreSQL cannot store a value: {text}")
     if SEALED in text:
-        return StorageError(
+        return StoreSealedError(
             f"PostgreSQL database {name}: it was moved to another store and takes no changes any more: use the other one "
             f"(or `perdure copy --unseal`)"
         )

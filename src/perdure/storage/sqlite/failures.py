@@ -11,7 +11,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Final
 
-from perdure.errors import StorageError
+from perdure.errors import StorageError, StoreSealedError
 from perdure.storage._sql.transfer import SEALED
 
 RETRYABLE: Final = frozenset(
@@ -58,7 +58,10 @@ def explained(error: sqlite3.Error, path: str) -> StorageError:
     if advice is None and "no such table" in str(error):
         advice = "its schema is missing: call `migrate` first"
     if str(error) == SEALED:
-        advice = "it was moved to another store and takes no changes any more: use the other one (or `perdure copy --unseal`)"
+        return StoreSealedError(
+            f"SQLite database {path!r}: it was moved to another store and takes no changes any more: use the other one "
+            f"(or `perdure copy --unseal`)"
+        )
     text = f"SQLite database {path!r}: {advice} ({error})" if advice else f"SQLite database {path!r}: {error}"
     return StorageError(text, retryable=code in RETRYABLE)
 
