@@ -37,7 +37,7 @@ SELECT set_config('enable_seqscan', $1, FALSE), set_config('enable_bitmapscan', 
 has grown: so those are told not to, and ask for rows by a list of ids even where a join would find them. What goes through a
 small table all the same costs ten thousand million for servers before 18, which then compile it, for half a second each time:
 never to compile is said with it."""
-CLOCK: Final = b"SELECT floor(extract(epoch FROM pg_catalog.clock_timestamp()) * 1000)::bigint"
+CLOCK: Final = b"SELECT floor(extract(epoch FROM pg_catalog.clock_timestamp()) * 1000::numeric)::bigint"
 """Milliseconds UTC, never rounded up."""
 ANEW: Final = frozenset(
     {
