@@ -28,7 +28,7 @@ whoever is stopped or cut off without a word would hold them for ever. While it 
 server counts the session as active, and this limit does not hold: there the heartbeats of others end it (`stalled.sql`)."""
 COLLATIONS: Final = """
 SELECT collname FROM pg_catalog.pg_collation
-WHERE collname IN ('pg_c_utf8', 'und-x-icu') AND collnamespace = 'pg_catalog'::regnamespace
+WHERE collname IN ('pg_c_utf8', 'und-x-icu') AND collnamespace = 'pg_catalog'::regnamespace::oid
 ORDER BY collname
 LIMIT 1
 """

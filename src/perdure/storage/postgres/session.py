@@ -31,7 +31,9 @@ PASSED_OVER: Final = 4
 """Where `claim_due` answers whether others hold due work."""
 
 SCANS: Final = b"""
-SELECT set_config('enable_seqscan', $1, FALSE), set_config('enable_bitmapscan', $1, FALSE), set_config('jit', 'off', FALSE)
+SELECT
+    pg_catalog.set_config('enable_seqscan', $1, FALSE), pg_catalog.set_config('enable_bitmapscan', $1, FALSE),
+    pg_catalog.set_config('jit', 'off', FALSE)
 """
 """Whether plans may go through a table. A statement that is prepared while its table is small keeps its plan when the table
 has grown: so those are told not to, and ask for rows by a list of ids even where a join would find them. What goes through a

@@ -36,6 +36,16 @@ logger = logging.getLogger("perdure")
 
 SECOND_LOOK: Final = 0.3
 """Seconds until a standby that seems to be behind is asked again."""
+FACTS: Final = b"""
+SELECT
+    pg_catalog.current_setting('server_version'),
+    coalesce((SELECT max(age(backend_xmin)) FROM pg_catalog.pg_stat_activity), 0)::bigint,
+    CASE
+        WHEN NOT pg_is_in_recovery() THEN NULL
+        WHEN pg_last_wal_receive_lsn() = pg_last_wal_replay_lsn() THEN 0
+        ELSE coalesce(extract(epoch FROM clock_timestamp() - pg_last_xact_replay_timestamp()) * 1000::numeric, 0)
+    END::bigint
+"""
 
 
 class PostgresStorage(PlannedStorage):
@@ -200,16 +210,7 @@ def _server_now(session: Session) -> int:
 
 
 def _facts(session: Session) -> tuple[str, int, int | None]:
-    row = (
-        _own(session)
-        .connection.execute(
-            b"SELECT current_setting('server_version'), "
-            b"coalesce((SELECT max(age(backend_xmin)) FROM pg_catalog.pg_stat_activity), 0)::bigint, "
-            b"CASE WHEN NOT pg_is_in_recovery() THEN NULL WHEN pg_last_wal_receive_lsn() = pg_last_wal_replay_lsn() THEN 0 "
-            b"ELSE coalesce(extract(epoch FROM clock_timestamp() - pg_last_xact_replay_timestamp()) * 1000, 0) END::bigint"
-        )
-        .fetchone()
-    )
+    row = _own(session).connection.execute(FACTS).fetchone()
     assert row is not None
     return str(row[0]), int(row[1]), None if row[2] is None else int(row[2])
 
