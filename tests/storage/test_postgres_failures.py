@@ -4,6 +4,7 @@ mended by waiting."""
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
@@ -16,6 +17,7 @@ from perdure.storage import inspection
 from perdure.storage.inspection import server_findings
 from perdure.storage.opening import open_storage
 from perdure.storage.postgres import PostgresStorage
+from perdure.storage.postgres.hints import NOBODY
 from perdure.storage.postgres.link import check
 from perdure.storage.postgres.place import place
 from perdure.testing.conformance.hand import DONE, START, Hand, activity
@@ -200,6 +202,27 @@ def test_three_roles(roles: Roles, postgres_server: Server, empty_database: str)
     with pytest.raises(StorageError, match="this user may not do that"):
         Hand(reader).add("b")
     for each in (owner, app, reader):
+        each.close()
+
+
+def test_a_worker_that_puts_another_role_on(roles: Roles, postgres_server: Server, empty_database: str) -> None:
+    """It may not see who it is to the server: then its row names no session, and nobody takes it for one that is gone."""
+    name, login = database(empty_database), roles("login")
+    assert roles("app") != login
+    owner = PostgresStorage(empty_database)
+    owner.migrate(0)
+    with psycopg.connect(empty_database, autocommit=True) as connection:
+        connection.execute(f"GRANT USAGE ON SCHEMA perdure TO {name}_app")
+        connection.execute(f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA perdure TO {name}_app")
+        connection.execute(f"ALTER ROLE {name}_login NOINHERIT")
+        connection.execute(f"GRANT {name}_app TO {name}_login")
+    worker, heard = PostgresStorage(f"{login}?options=-c%20role%3D{name}_app"), threading.Event()
+    worker.listen(heard.set)
+    assert heard.wait(20.0)
+    Hand(worker).beat("w1")
+    with psycopg.connect(empty_database) as connection:
+        assert connection.execute("SELECT session, session_process FROM perdure.workers").fetchall() == [NOBODY]
+    for each in (owner, worker):
         each.close()
 
 

@@ -147,7 +147,7 @@ class Hints:
             return
         connection.prepare_threshold = PREPARED_AFTER
         row = connection.execute(self._session).fetchone()
-        if row is not None:
+        if row is not None and row[0] is not None:  # a role that was put on may not see who began its own session
             self.witness = (str(row[0]), int(row[1]))
         self._since = self._clock.monotonic()
         self._proven.set()
