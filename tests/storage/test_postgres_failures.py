@@ -6,6 +6,7 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from urllib.parse import urlsplit
 
 import psycopg
@@ -19,7 +20,7 @@ from perdure.storage.opening import open_storage
 from perdure.storage.postgres import PostgresStorage
 from perdure.storage.postgres.hints import NOBODY
 from perdure.storage.postgres.link import check
-from perdure.storage.postgres.place import place
+from perdure.storage.postgres.place import checked_schema, place
 from perdure.testing.conformance.hand import DONE, START, Hand, activity
 from perdure.testing.postgres import Server, database, server
 from tests.conftest import Roles
@@ -77,6 +78,8 @@ def test_what_a_url_may_say() -> None:
         ("postgresql://host/db?hints=maybe", "hints='maybe'; it must be on or off"),
         ("postgresql://host/db?schema=a-b", "schema 'a-b' cannot be used"),
         ("postgresql://host/db?schema=pg_toast", "pg_"),
+        ("postgresql://host/db?schema=order", "schema 'order' cannot be used.*choose another"),
+        ("postgresql://host/db?schema=information_schema", "cannot be used.*choose another"),
         ('postgresql://host/db?schema=x";drop', "cannot be used"),
         ("postgresql://host/db?listen_url=postgresql://host:many/db", "cannot be read"),
     ],
@@ -103,6 +106,32 @@ def test_nothing_listens() -> None:
     assert "start the server, or mend host and port" in str(error)
     assert "secret" not in str(error)
     assert error.retryable
+
+
+def test_no_schema_has_a_reserved_name(postgres_server: Server) -> None:
+    words = postgres_server.execute("SELECT word FROM pg_get_keywords() WHERE catcode IN ('R', 'T')")
+    assert len(words) > 90
+    for (word,) in words:
+        with pytest.raises(ConfigurationError, match="cannot be used"):
+            checked_schema(word)
+
+
+def test_every_connection_is_taken() -> None:
+    """Also where the last ones are kept for others."""
+    with server(max_connections="5", superuser_reserved_connections="3") as own:
+        own.execute("CREATE ROLE ann LOGIN")
+        parts = urlsplit(own.url)
+        url = changed(own.url, netloc=f"ann@{parts.hostname}:{parts.port}")
+        taken: list[psycopg.Connection[tuple[object, ...]]] = []
+        for _ in range(2):  # who made the role may be about to go
+            with suppress(psycopg.OperationalError):
+                while True:
+                    taken.append(psycopg.connect(url))
+        error = refused(url)
+        assert "raise max_connections, or put a pooler in between" in str(error)
+        assert error.retryable
+        for each in taken:
+            each.close()
 
 
 def test_a_missing_database(postgres_url: str) -> None:

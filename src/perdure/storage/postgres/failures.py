@@ -76,6 +76,7 @@ HINTS: Final = (
     ("no pg_hba.conf entry", "the server does not let this user in from here: look at its pg_hba.conf"),
     ("too many connections", ADVICE["53300"]),
     ("too many clients", ADVICE["53300"]),
+    ("remaining connection slots", ADVICE["53300"]),
     ("Connection refused", "nothing listens there: start the server, or mend host and port in the URL"),
     ("could not translate host name", "there is no such host: mend the URL"),
     ("failed to resolve host", "there is no such host: mend the URL"),
