@@ -10,7 +10,7 @@ import pytest
 
 from perdure import Perdure
 from perdure.clock import SystemClock
-from perdure.storage.postgres import link, storage
+from perdure.storage.postgres import clocks, link
 from perdure.testing.postgres import Server
 from tests.cli.conftest import Cli, Settled
 from tests.conftest import Roles
@@ -142,7 +142,7 @@ def test_a_clock_that_differs(
         def now(self) -> int:
             return super().now() - 3_600_000
 
-    monkeypatch.setattr(storage, "SystemClock", Late)
+    monkeypatch.setattr(clocks, "SystemClock", Late)
     cli.url = postgres_url
     said = " ".join(cli("doctor").output.split())
     assert "server's clock is 3,600.0 s ahead of this host's" in said

@@ -4,7 +4,9 @@ mended by waiting."""
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from urllib.parse import urlsplit
 
 import psycopg
@@ -16,8 +18,9 @@ from perdure.storage import inspection
 from perdure.storage.inspection import server_findings
 from perdure.storage.opening import open_storage
 from perdure.storage.postgres import PostgresStorage
+from perdure.storage.postgres.hints import NOBODY
 from perdure.storage.postgres.link import check
-from perdure.storage.postgres.place import place
+from perdure.storage.postgres.place import checked_schema, place
 from perdure.testing.conformance.hand import DONE, START, Hand, activity
 from perdure.testing.postgres import Server, database, server
 from tests.conftest import Roles
@@ -75,6 +78,8 @@ def test_what_a_url_may_say() -> None:
         ("postgresql://host/db?hints=maybe", "hints='maybe'; it must be on or off"),
         ("postgresql://host/db?schema=a-b", "schema 'a-b' cannot be used"),
         ("postgresql://host/db?schema=pg_toast", "pg_"),
+        ("postgresql://host/db?schema=order", "schema 'order' cannot be used.*choose another"),
+        ("postgresql://host/db?schema=information_schema", "cannot be used.*choose another"),
         ('postgresql://host/db?schema=x";drop', "cannot be used"),
         ("postgresql://host/db?listen_url=postgresql://host:many/db", "cannot be read"),
         ("postgresql://ann:secret/db", "the port is no number"),
@@ -117,6 +122,32 @@ def test_nothing_listens() -> None:
     assert "start the server, or mend host and port" in str(error)
     assert "secret" not in str(error)
     assert error.retryable
+
+
+def test_no_schema_has_a_reserved_name(postgres_server: Server) -> None:
+    words = postgres_server.execute("SELECT word FROM pg_get_keywords() WHERE catcode IN ('R', 'T')")
+    assert len(words) > 90
+    for (word,) in words:
+        with pytest.raises(ConfigurationError, match="cannot be used"):
+            checked_schema(word)
+
+
+def test_every_connection_is_taken() -> None:
+    """Also where the last ones are kept for others."""
+    with server(max_connections="5", superuser_reserved_connections="3") as own:
+        own.execute("CREATE ROLE ann LOGIN")
+        parts = urlsplit(own.url)
+        url = changed(own.url, netloc=f"ann@{parts.hostname}:{parts.port}")
+        taken: list[psycopg.Connection[tuple[object, ...]]] = []
+        for _ in range(2):  # who made the role may be about to go
+            with suppress(psycopg.OperationalError):
+                while True:
+                    taken.append(psycopg.connect(url))
+        error = refused(url)
+        assert "raise max_connections, or put a pooler in between" in str(error)
+        assert error.retryable
+        for each in taken:
+            each.close()
 
 
 def test_a_missing_database(postgres_url: str) -> None:
@@ -231,6 +262,27 @@ def test_three_roles(roles: Roles, postgres_server: Server, empty_database: str)
     with pytest.raises(StorageError, match="this user may not do that"):
         Hand(reader).add("b")
     for each in (owner, app, reader):
+        each.close()
+
+
+def test_a_worker_that_puts_another_role_on(roles: Roles, postgres_server: Server, empty_database: str) -> None:
+    """It may not see who it is to the server: then its row names no session, and nobody takes it for one that is gone."""
+    name, login = database(empty_database), roles("login")
+    assert roles("app") != login
+    owner = PostgresStorage(empty_database)
+    owner.migrate(0)
+    with psycopg.connect(empty_database, autocommit=True) as connection:
+        connection.execute(f"GRANT USAGE ON SCHEMA perdure TO {name}_app")
+        connection.execute(f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA perdure TO {name}_app")
+        connection.execute(f"ALTER ROLE {name}_login NOINHERIT")
+        connection.execute(f"GRANT {name}_app TO {name}_login")
+    worker, heard = PostgresStorage(f"{login}?options=-c%20role%3D{name}_app"), threading.Event()
+    worker.listen(heard.set)
+    assert heard.wait(20.0)
+    Hand(worker).beat("w1")
+    with psycopg.connect(empty_database) as connection:
+        assert connection.execute("SELECT session, session_process FROM perdure.workers").fetchall() == [NOBODY]
+    for each in (owner, worker):
         each.close()
 
 

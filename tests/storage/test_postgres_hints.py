@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import threading
 from collections.abc import Callable, Iterator
 from urllib.parse import quote
@@ -12,7 +13,7 @@ import pytest
 
 from perdure.model.query import Query
 from perdure.storage.postgres import PostgresStorage, hints, liveness
-from perdure.storage.postgres.hints import NOBODY
+from perdure.storage.postgres.hints import LONGEST_RETRY, NOBODY
 from perdure.storage.postgres.liveness import PATIENCE, SETTLED, Liveness
 from perdure.testing.clock import VirtualClock
 from perdure.testing.conformance.hand import LEASE, Hand
@@ -218,6 +219,63 @@ def test_what_was_owed_when_a_session_ended_is_given_by_the_next(opened: Opening
     to_two.clear()
     hand.add("b")
     assert to_two.wait(LONG)
+
+
+@pytest.fixture
+def many_descriptors() -> Iterator[None]:
+    """What is opened from now on has numbers that `select` does not take."""
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(limits[0], 2048), limits[1]))
+    held = [os.open(os.devnull, os.O_RDONLY) for _ in range(1100)]
+    yield
+    for each in held:
+        os.close(each)
+    resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+
+
+@pytest.mark.usefixtures("many_descriptors")
+def test_a_process_with_many_descriptors_hears(opened: Opening) -> None:
+    one, two = opened(), opened()
+    to_one = heard_by(one)
+    heard_by(two)
+    session = one._hints.witness
+    Hand(two).add("a")
+    assert to_one.wait(LONG)
+    assert one._hints.witness == session != NOBODY
+
+
+class Waits(threading.Event):
+    """Nothing is waited for; over after six times."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.given: list[float | None] = []
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.given.append(timeout)
+        if len(self.given) == 6:
+            self.set()
+        return self.is_set()
+
+
+@pytest.mark.parametrize(("stood", "waits"), [(0, [0.5, 1, 2, 4, 5, 5]), (LONGEST_RETRY + 1, [0.5] * 6)])
+def test_sessions_that_soon_end_are_made_anew_ever_more_slowly(
+    opened: Opening, monkeypatch: pytest.MonkeyPatch, stood: float, waits: list[float]
+) -> None:
+    clock, pauses, own = VirtualClock(), Waits(), opened()._hints
+
+    def ends(*given: object) -> None:
+        clock.move(stood)
+        raise OSError("the session ended")
+
+    monkeypatch.setattr(own, "_clock", clock)
+    monkeypatch.setattr(own, "_closed", pauses)
+    monkeypatch.setattr(own, "_step", ends)
+    own.listen(lambda: None)
+    thread = own._thread
+    assert thread is not None
+    thread.join(LONG)
+    assert pauses.given == waits
 
 
 def test_no_worker_names_a_session_that_is_being_made_anew(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -14,11 +14,13 @@ from perdure import (
     ConfigurationError,
     Context,
     Handle,
+    InvalidQueryError,
     NotInExecutionError,
     Perdure,
     current_context,
 )
 from perdure.testing import TestApp
+from perdure.testing.faults import Fault, Operation
 
 
 @pytest.mark.parametrize("open_app", [False, True])
@@ -180,7 +182,7 @@ async def test_a_handle_of_a_child_kept_beyond_its_parent(app: Perdure) -> None:
         assert await app.handle(kept[0].id).result() == 1
 
 
-@pytest.mark.parametrize("id", ["", "\ud800", 5, None, Handle])
+@pytest.mark.parametrize("id", ["", "\ud800", "a\0b", 5, None, Handle])
 async def test_what_can_be_no_id_is_refused_and_harms_nobody(app: Perdure, id: Any) -> None:
     @app.task
     async def task() -> int:
@@ -192,3 +194,31 @@ async def test_what_can_be_no_id_is_refused_and_harms_nobody(app: Perdure, id: A
             with pytest.raises(ConfigurationError, match="an execution id is a text"):
                 make(handle if id is Handle else id)
         assert await handle.result() == 1
+
+
+async def test_an_id_that_the_storage_cannot_look_for_harms_nobody(app: Perdure) -> None:
+    @app.task
+    async def task() -> int:
+        return 1
+
+    def decide(operation: Operation) -> Fault | None:
+        asked = operation.argument if operation.name == "settled" else ()
+        return Fault("before", ValueError("no such text")) if "bad" in cast("list[str]", asked) else None
+
+    async with TestApp(app) as t:
+        t.faults.decide = decide
+        handles = [await task.options(start_delay=60).enqueue() for _ in range(3)]
+        waits = [asyncio.ensure_future(handle.result()) for handle in (app.handle("bad"), *handles)]
+        await t.advance(seconds=61)
+        answers = await asyncio.gather(*waits, return_exceptions=True)
+        assert answers[1:] == [1, 1, 1]
+        assert isinstance(answers[0], ValueError)
+
+
+async def test_a_query_that_the_storage_cannot_answer_is_at_fault_and_no_cursor(app: Perdure) -> None:
+    async with TestApp(app) as t:
+        t.faults.fail("search", error=ValueError("too odd"))
+        with pytest.raises(InvalidQueryError, match=r"query 'id:a' cannot be answered: too odd"):
+            await app.search("id:a")
+        with pytest.raises(InvalidQueryError, match="no cursor"):
+            await app.search("id:a", after="odd")

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import logging
+
 import pytest
 
 from perdure import Context, ExecutionNotFoundError, Perdure
+from perdure.errors import StorageError
 from perdure.testing import TestApp
+from perdure.testing.faults import Fault, Operation
 
 DAY = 86_400
 
@@ -116,3 +120,24 @@ async def test_a_tree_is_kept_until_all_of_it_is_over() -> None:
         assert await app.count() == 2
         await t.advance(days=3)
         assert await app.count() == 0
+
+
+@pytest.mark.parametrize(
+    ("operation", "words"), [("prune", "past its retention cannot be removed"), ("reclaim", "cannot be taken back")]
+)
+async def test_a_right_that_is_missing_is_told_once(
+    app: Perdure, caplog: pytest.LogCaptureFixture, operation: str, words: str
+) -> None:
+    """And again only where it worked meanwhile. What is retryable is told elsewhere."""
+    lacking, away = StorageError("this user may not do that"), StorageError("away", retryable=True)
+    failing: list[StorageError] = []
+
+    def decide(asked: Operation) -> Fault | None:
+        return Fault("before", failing[0]) if asked.name == operation and failing else None
+
+    async with TestApp(app) as t:
+        t.faults.decide = decide
+        for errors, told in (([away], 0), ([lacking], 1), ([away], 1), ([lacking], 1), ([], 1), ([lacking], 2)):
+            failing[:] = errors
+            await t.advance(seconds=300)
+            assert [record.levelno for record in caplog.records if words in record.message] == [logging.WARNING] * told

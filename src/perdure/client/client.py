@@ -310,6 +310,8 @@ class Client:
         try:
             found = await self.store.read(lambda storage: storage.search(terms, order, limit, after, now))
         except ValueError as error:
+            if after is None:
+                raise InvalidQueryError(f"query {query!r} cannot be answered: {error}") from error
             raise InvalidQueryError(f"after is {after!r}, which is no cursor of a search: {error}") from error
         return Page(tuple(self._snapshot(row) for row in found.rows), found.after)
 

@@ -127,8 +127,8 @@ class Waiters:
         self._again = False
         ids = [id for id, futures in self._waiting.items() if any(not future.done() for future in futures)]
         try:
-            rows = await self._store.read(lambda storage: storage.settled(ids)) if ids else []
-            unknown = await self._unknown([id for id, row in zip(ids, rows, strict=True) if row is None])
+            rows = await self._settled(ids) if ids else []
+            unknown = await self._unknown([id for id, row in rows if row is None])
         except StorageError as error:
             self._store.trouble.failed("read", "the storage cannot be read; it is tried again", error)
         except AppClosedError:
@@ -138,12 +138,22 @@ class Waiters:
             self._fail(ids, error)
         else:
             self._store.trouble.over("read")
-            self._answer(zip(ids, rows, strict=True), unknown)
+            self._answer(rows, unknown)
         self._reading = False
         if self._again:
             self._read_soon()
         else:
             self._later()
+
+    async def _settled(self, ids: list[str]) -> list[tuple[str, Row | None]]:
+        """The rows that settled. An id that the storage cannot even look for fails its own waiters alone."""
+        try:
+            return list(zip(ids, await self._store.read(lambda storage: storage.settled(ids)), strict=True))
+        except ValueError as error:
+            if len(ids) > 1:
+                return [pair for id in ids for pair in await self._settled([id])]
+            self._fail(ids, error)
+            return []
 
     async def _unknown(self, ids: list[str]) -> set[str]:
         """Those that do not exist at all; asked only for ids that were never seen."""

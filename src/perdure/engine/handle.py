@@ -26,8 +26,8 @@ T = TypeVar("T")
 
 def checked_id(id: object) -> str:
     """An id as somebody gave it. Raises `ConfigurationError` for what can be none: another type, an empty text, one that
-    no file can hold."""
-    if isinstance(id, str) and id and id == clean(id):
+    not every storage can hold."""
+    if isinstance(id, str) and id and id == clean(id) and "\0" not in id:
         return id
     hint = "; a handle has it as .id" if isinstance(id, Handle) else ""
     raise ConfigurationError(f"an execution id is a text, not {id!r:.100}{hint}")

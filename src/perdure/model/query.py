@@ -23,6 +23,7 @@ UNITS: Final = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000
 
 _TERM = re.compile(r'\s*(?P<not>-?)(?P<field>[A-Za-z_]+):(?P<values>(?:"[^"]*"|[^\s"])+)')
 _VALUE = re.compile(r'(?:"[^"]*"|[^,"])+')
+_UNSTORED = re.compile(r"[\0\ud800-\udfff]")
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d|w)")
 _ALLOWED: Final = {"status": STATUSES, "waiting": WAIT_KINDS}
 
@@ -78,6 +79,11 @@ def _value(text: str, field: str, at: int, value: str) -> str:
         raise InvalidQueryError(
             f"query {text!r}: {field} {value!r} at position {at} is none of {', '.join(allowed)}", at
         )
+    if _UNSTORED.search(value):
+        raise InvalidQueryError(
+            f"query {text!r}: {field} {value!r} at position {at} holds a NUL or half a surrogate pair, for which nobody can "
+            f"look", at,
+        )  # fmt: skip
     if field == "tag" and "=" not in value:
         raise InvalidQueryError(f"query {text!r}: tag at position {at} must read tag:key=value", at)
     if field != "since":

@@ -201,9 +201,7 @@ def _server_clock(ahead: int) -> Finding:
     if abs(ahead) > CLOCK_DIFFERS:
         side = "ahead of" if ahead > 0 else "behind"
         detail = f"the server's clock is {abs(ahead) / 1000:,.1f} s {side} this host's"
-        return Finding(
-            "warn", "server clock", detail, "set the clocks of all hosts by NTP: due times and leases follow them"
-        )
+        return Finding("warn", "server clock", detail, "set the clocks of all hosts by NTP: due times follow them")
     return Finding("ok", "server clock", f"agrees with this host's within {CLOCK_DIFFERS / 1000:g} s")
 
 

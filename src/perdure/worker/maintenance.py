@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from perdure.clock import Cancellable, Clock
+from perdure.errors import StorageError
 from perdure.model.records import Reclaimed
 from perdure.storage.store import Store
 
@@ -27,6 +28,7 @@ class Maintenance:
         self._interval, self._retention = interval, retention
         self._timer: Cancellable | None = None
         self._prune_at = 0
+        self._refused = set[str]()
         self._closed = False
 
     def start(self) -> None:
@@ -53,10 +55,20 @@ class Maintenance:
         self._store.put("prune", {"closed_before": before, "limit": BITE, "spare_own": True}, self._pruned)
 
     def _pruned(self, answer: Any) -> None:
+        self._told("what is past its retention cannot be removed", answer)
         if isinstance(answer, int) and answer >= BITE and not self._closed:
             self._prune()
 
+    def _told(self, what: str, answer: Any) -> None:
+        """What will not mend itself (a right that is missing, say) is said once; all else is tried again soon."""
+        if not isinstance(answer, StorageError):
+            self._refused.discard(what)
+        elif not answer.retryable and what not in self._refused:
+            self._refused.add(what)
+            logger.warning("%s: %s", what, answer)
+
     def _reclaimed(self, answer: Any) -> None:
+        self._told("what dead workers hold cannot be taken back", answer)
         if not isinstance(answer, Reclaimed):
             return
         for worker in answer.workers:

@@ -72,6 +72,8 @@ def test_the_example_of_the_contract() -> None:
 @pytest.mark.parametrize(
     ("text", "position"),
     [
+        ("task:x id:a\0b", 10),
+        ('error:"\ud800"', 6),
         ("failed", 0),
         ("  failed", 2),
         ("status:failed oops", 14),

@@ -23,7 +23,7 @@ from perdure.errors import StorageError
 from perdure.ids import random_bytes
 from perdure.storage._sql.session import OvertakenError, Session
 from perdure.storage.forks import in_child
-from perdure.storage.postgres.failures import explaining, is_lost, is_overtaken
+from perdure.storage.postgres.failures import explaining, is_cut, is_lost, is_overtaken
 from perdure.storage.postgres.link import LOOK, Link, best_collation
 from perdure.storage.postgres.place import Place
 from perdure.storage.postgres.session import Connection, PostgresSession
@@ -105,6 +105,8 @@ class Database:
                 try:
                     return _look(link, work) if snapshot else work(link.session)
                 except Exception as error:
+                    if is_lost(error):
+                        link.close()
                     if not (is_lost(error) or is_overtaken(error)) or not remaining:
                         raise
                 finally:
@@ -222,7 +224,7 @@ class Group:
                 link.commit()
                 break
             except BaseException as error:
-                if is_lost(error):
+                if is_cut(error):
                     raise self._unknown(error) from error
                 if not self._again(error):
                     raise
@@ -299,7 +301,7 @@ def _look(link: Link, work: Callable[[Session], T]) -> T:
 
 def _is_open(error: BaseException) -> bool:
     """Whether a transaction whose commit was sent may have happened in spite of an error."""
-    return is_lost(error) or isinstance(error, OvertakenError)
+    return is_cut(error) or isinstance(error, OvertakenError)
 
 
 def _is_well(link: Link | None) -> bool:

@@ -1,8 +1,8 @@
 """What an error of PostgreSQL means, and what to do about it: every one becomes a `StorageError`, or a `ValueError` where it
 is the value that cannot be stored.
 
-Three kinds are told apart: *overtaken* (others got in the way, nothing happened: begin again at once), *lost* (the connection
-is gone), and the rest, of which `retryable` are those that time or somebody else may mend. This module must never hide an
+Three kinds are told apart: *overtaken* (others got in the way, nothing happened: begin again at once), *lost* (a new connection
+is needed), and the rest, of which `retryable` are those that time or somebody else may mend. This module must never hide an
 error.
 """
 
@@ -29,6 +29,8 @@ OVERTAKEN: Final = (
 )
 LOST: Final = frozenset({"57P01", "57P02", "57P03", "57P05", "08000", "08001", "08003", "08004", "08006", "25P03"})
 """The server ended the session, or is about to."""
+MIXED: Final = frozenset({"26000", "42P05"})
+"""What the driver takes for prepared is not in this session, or something else is: it is another one, or it has been confused."""
 RETRYABLE: Final = frozenset(
     {
         "25006", "53000", "53100", "53200", "53300", "53400", "55P03", "57014", "57P04", "58000", "58030", "40001",
@@ -93,7 +95,7 @@ HINTS: Final = (
     ),
     Hint("too many connections for role", f"this user's limit is reached: {RAISE.format('ROLE')}"),
     Hint("too many connections for database", f"this database's limit is reached: {RAISE.format('DATABASE')}"),
-    Hint("too many connections|too many clients", ADVICE["53300"]),
+    Hint("too many connections|too many clients|remaining connection slots", ADVICE["53300"]),
     Hint("Connection refused", "nothing listens there: start the server, or mend host and port in the URL"),
     Hint("could not translate host name|failed to resolve host", "there is no such host: mend the URL"),
     Hint("timeout expired", "the host does not answer: look at the network, host and port"),
@@ -109,7 +111,12 @@ def is_overtaken(error: BaseException) -> bool:
 
 
 def is_lost(error: BaseException) -> bool:
-    """Whether the connection is gone."""
+    """Whether a new connection is needed: this one is gone, or its session is not what it was taken for."""
+    return is_cut(error) or (isinstance(error, psycopg.Error) and error.sqlstate in MIXED)
+
+
+def is_cut(error: BaseException) -> bool:
+    """Whether the connection is gone, and with it the answer to what was sent last."""
     if isinstance(error, psycopg.InterfaceError):
         return True
     return isinstance(error, psycopg.OperationalError) and (error.sqlstate is None or error.sqlstate in LOST)

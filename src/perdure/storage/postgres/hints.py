@@ -12,7 +12,7 @@ Nothing may depend on a hint. This module must never raise into its caller.
 from __future__ import annotations
 
 import logging
-import select
+import selectors
 import socket
 import threading
 from collections.abc import Callable
@@ -31,7 +31,7 @@ from perdure.storage.postgres.session import Connection, located
 PAUSE: Final = 0.005
 """Seconds between two NOTIFYs of this process."""
 RETRY: Final = 0.5
-"""Seconds until a connection that was lost is made anew; each time twice as long, up to the next."""
+"""Seconds until a connection that was lost is made anew; each time twice as long, up to the next, until one stands longer."""
 LONGEST_RETRY: Final = 5.0
 PROOF: Final = 2.0
 """Seconds in which a proof must be heard."""
@@ -124,12 +124,13 @@ class Hints:
         while not self._closed.is_set():
             try:
                 with closing(connect(self._place.direct or {})) as connection:
-                    retry = RETRY
                     self._serve(connection)
             except Exception as error:
                 logger.debug("hints of others cannot be heard, they are looked for instead: %s", error)
             finally:
                 self._decided.set()
+                if self.age() > LONGEST_RETRY:
+                    retry = RETRY
                 self._proven.clear()
                 self._disown()
             self._closed.wait(retry)
@@ -146,7 +147,7 @@ class Hints:
             return
         connection.prepare_threshold = PREPARED_AFTER
         row = connection.execute(self._session).fetchone()
-        if row is not None:
+        if row is not None and row[0] is not None:  # a role that was put on may not see who began its own session
             self.witness = (str(row[0]), int(row[1]))
         self._since = self._clock.monotonic()
         self._proven.set()
@@ -154,8 +155,13 @@ class Hints:
         self._vouch(self.witness)
         self._tell()
         self._wake()  # what is owed since the session before must not wait for a word from others
-        while not self._closed.is_set():
-            self._step(connection)
+        assert self._ears is not None
+        with selectors.DefaultSelector() as either:
+            either.register(connection, selectors.EVENT_READ)
+            either.register(self._ears, selectors.EVENT_READ)
+            while not self._closed.is_set():
+                either.select()
+                self._step(connection)
 
     def _disown(self) -> None:
         """A session that ended while this process lives must not speak for its workers, however long the next one takes."""
@@ -174,7 +180,6 @@ class Hints:
 
     def _step(self, connection: Connection) -> None:
         assert self._ears is not None
-        select.select([connection, self._ears], [], [])
         with suppress(BlockingIOError):
             while self._ears.recv(64):
                 pass

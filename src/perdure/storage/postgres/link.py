@@ -28,7 +28,7 @@ whoever is stopped or cut off without a word would hold them for ever. While it 
 server counts the session as active, and this limit does not hold: there the heartbeats of others end it (`stalled.sql`)."""
 COLLATIONS: Final = """
 SELECT collname FROM pg_catalog.pg_collation
-WHERE collname IN ('pg_c_utf8', 'und-x-icu') AND collnamespace = 'pg_catalog'::regnamespace
+WHERE collname IN ('pg_c_utf8', 'und-x-icu') AND collnamespace = 'pg_catalog'::regnamespace::oid
 ORDER BY collname
 LIMIT 1
 """
@@ -76,7 +76,7 @@ class Link:
             connection.close()
             raise
         self.connection, self._name = connection, place.name
-        self._pipeline = ExitStack()
+        self._pipeline, self._begun = ExitStack(), False
 
     def prepare(self) -> None:
         """From now on the server keeps what is planned for this connection. Raises `psycopg.Error`."""
@@ -92,6 +92,7 @@ class Link:
         session = self.session
         session.notable, session.changes, session.alone, session.committing = False, 0, alone, None
         session.pipeline = self._pipeline.enter_context(self.connection.pipeline())
+        self._begun = True
         self.connection.execute(how)
         self.connection.execute(f"SET LOCAL idle_in_transaction_session_timeout = {STALLED}".encode())
 
@@ -102,17 +103,26 @@ class Link:
         self._pipeline.close()
         if cursor.statusmessage != "COMMIT":
             raise StorageError("the server rolled the transaction back", retryable=True)
+        self._begun = False
 
     def roll_back(self) -> None:
-        """Ends the transaction, whatever came of it; raises nothing."""
+        """Ends the transaction, whatever came of it; raises nothing. After an error the server passes over what was sent behind
+        it, also what it was to prepare, which the driver takes for prepared: then both forget all that is."""
         pipeline, self.session.pipeline = self.session.pipeline, None
+        begun, self._begun = self._begun, False
         with suppress(psycopg.Error, OSError):
             if pipeline is not None:
                 with suppress(psycopg.Error):
                     pipeline.sync()
-            self._pipeline.close()
-            if self.connection.pgconn.transaction_status != TransactionStatus.IDLE:
+            with suppress(psycopg.Error):
+                self._pipeline.close()
+            status = self.connection.pgconn.transaction_status
+            if status == TransactionStatus.INTRANS:
                 self.connection.execute(b"ROLLBACK")
+            elif status != TransactionStatus.IDLE:
+                self.connection.rollback()
+            elif begun and self.session.prepared:  # its very beginning failed
+                self.connection.close()
 
     @property
     def usable(self) -> bool:

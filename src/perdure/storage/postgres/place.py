@@ -20,6 +20,17 @@ from perdure.errors import ConfigurationError
 from perdure.storage.urls import ENCODE, is_torn
 
 IDENTIFIER: Final = re.compile(r"[a-z_][a-z0-9_]{0,62}")
+WORDS: Final = """
+all analyse analyze and any array as asc asymmetric authorization binary both case cast check collate collation column
+concurrently constraint create cross current_catalog current_date current_role current_schema current_time
+current_timestamp current_user default deferrable desc distinct do else end except false fetch for foreign freeze from
+full grant group having ilike in initially inner intersect into is isnull join lateral leading left like limit localtime
+localtimestamp natural not notnull null offset on only or order outer overlaps placing primary references returning right
+select session_user similar some symmetric system_user table tablesample then to trailing true union unique user using
+variadic verbose when where window with
+"""
+RESERVED: Final = frozenset({"information_schema", *WORDS.split()})
+"""What no schema of ours is called: words of SQL that need quotes in some version of the server, and what is the server's own."""
 OURS: Final = ("schema", "listen_url", "hints", "prepare")
 SWITCH: Final = {"on": True, "off": False, "true": True, "false": False, "1": True, "0": False}
 WRITE: Final = "write postgresql://user:password@host:5432/database"
@@ -70,6 +81,8 @@ def checked_schema(schema: str) -> str:
         raise ConfigurationError(
             f"schema {schema!r} cannot be used: write up to 63 of a-z, 0-9 and _, not beginning with a digit or pg_"
         )
+    if schema in RESERVED:
+        raise ConfigurationError(f"schema {schema!r} cannot be used: the name is the server's own; choose another one")
     return schema
 
 

@@ -31,12 +31,16 @@ PASSED_OVER: Final = 4
 """Where `claim_due` answers whether others hold due work."""
 
 SCANS: Final = b"""
-SELECT set_config('enable_seqscan', $1, FALSE), set_config('enable_bitmapscan', $1, FALSE), set_config('jit', 'off', FALSE)
+SELECT
+    pg_catalog.set_config('enable_seqscan', $1, FALSE), pg_catalog.set_config('enable_bitmapscan', $1, FALSE),
+    pg_catalog.set_config('jit', 'off', FALSE)
 """
 """Whether plans may go through a table. A statement that is prepared while its table is small keeps its plan when the table
 has grown: so those are told not to, and ask for rows by a list of ids even where a join would find them. What goes through a
 small table all the same costs ten thousand million for servers before 18, which then compile it, for half a second each time:
 never to compile is said with it."""
+CLOCK: Final = b"SELECT floor(extract(epoch FROM pg_catalog.clock_timestamp()) * 1000::numeric)::bigint"
+"""Milliseconds UTC, never rounded up."""
 ANEW: Final = frozenset(
     {
         "enqueue_mixed", "externals", "gone", "heard", "known_signals", "late", "late_workers", "orphans", "overdue",
@@ -116,6 +120,10 @@ class PostgresSession:
         sent = [self._send(name, (parameter,)) for name, parameter in asked]
         self._wait()
         return [_rows(cursor) for cursor in sent]
+
+    def clock(self) -> int:
+        """What the server's clock reads, in milliseconds UTC. Only to compare it with: what is stored comes from the caller."""
+        return int(self._answers(self.connection.execute(CLOCK))[0][0])
 
     def run(self, name: str, *parameters: Parameter) -> int:
         self.changes += 1

@@ -1,7 +1,8 @@
 """`PostgresStorage`: the operations of the contract over a schema of a PostgreSQL database.
 
 Each operation is its plan (`perdure.storage._sql`) inside one transaction. Beside the plans stand what only PostgreSQL does:
-sessions by which dead workers are seen, and hints to other processes. This module must never hold a rule of the contract.
+sessions by which dead workers are seen, the clock that leases follow, and hints to other processes. This module must never
+hold a rule of the contract.
 """
 
 from __future__ import annotations
@@ -12,13 +13,15 @@ from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from typing import Final, TypeVar, cast
 
-from perdure.clock import CLOCK_DIFFERS, SystemClock
+from msgspec.structs import replace
+
 from perdure.errors import StorageError
 from perdure.model.records import Beat, Heartbeat, Reclaimed, WorkerRow
 from perdure.storage._sql import leases, maintenance, migrations, reading, statements, transfer
 from perdure.storage._sql.session import Answer, Session
 from perdure.storage._sql.storage import PlannedStorage
 from perdure.storage.postgres import link, seals
+from perdure.storage.postgres.clocks import ServerClock
 from perdure.storage.postgres.database import Database
 from perdure.storage.postgres.failures import explaining
 from perdure.storage.postgres.hints import NOBODY, Hints, Witness, notify
@@ -35,6 +38,16 @@ logger = logging.getLogger("perdure")
 MOVING: Final = b"SELECT pg_catalog.pg_try_advisory_xact_lock(pg_catalog.hashtextextended($1, 0::bigint))"
 SECOND_LOOK: Final = 0.3
 """Seconds until a standby that seems to be behind is asked again."""
+FACTS: Final = b"""
+SELECT
+    pg_catalog.current_setting('server_version'),
+    coalesce((SELECT max(age(backend_xmin)) FROM pg_catalog.pg_stat_activity), 0)::bigint,
+    CASE
+        WHEN NOT pg_is_in_recovery() THEN NULL
+        WHEN pg_last_wal_receive_lsn() = pg_last_wal_replay_lsn() THEN 0
+        ELSE coalesce(extract(epoch FROM clock_timestamp() - pg_last_xact_replay_timestamp()) * 1000::numeric, 0)
+    END::bigint
+"""
 
 
 class PostgresStorage(PlannedStorage):
@@ -52,6 +65,7 @@ class PostgresStorage(PlannedStorage):
         self.place = place(url, schema)
         self._database = Database(self.place, self._committed)
         self._liveness = Liveness()
+        self._clock = ServerClock(self.place.name, lambda: self._read(_server_now))
         session = statements.texts(f"{PACKAGE}.sql.own")["session"]
         self._hints = Hints(self.place, session, self._prove, self._vouch)
 
@@ -60,11 +74,7 @@ class PostgresStorage(PlannedStorage):
         version = migrations.check(self._applied(), known)
         if version < len(known):
             version = self._database.write(lambda session: self._migrate(session, now))
-        if abs(ahead := self._clock_ahead()) > CLOCK_DIFFERS:
-            logger.warning(
-                "the clock of PostgreSQL database %s is %+.1f s off this host's: set the clocks of all hosts by NTP, for due "
-                "times and leases follow them", self.place.name, ahead / 1000,
-            )  # fmt: skip
+        self._clock.ahead()  # warns
         return version
 
     def close(self) -> None:
@@ -83,28 +93,32 @@ class PostgresStorage(PlannedStorage):
 
     def heartbeat(self, beat: Heartbeat, now: int) -> Beat:
         self._end_stalled()
-        mine = self._liveness.mine
+        mine, ahead = self._liveness.mine, self._clock.ahead()
         if beat.leaving:
             mine.discard(beat.worker.id)
             witness = NOBODY
         else:
             witness = self._hints.witness if beat.worker.id in mine else self._hints.decided()
             mine.add(beat.worker.id)
-        return self._write(lambda session: leases.heartbeat(session, beat, now, witness), now)
+        worker = replace(beat.worker, lease_until=beat.worker.lease_until + ahead)
+        kept = replace(beat, worker=worker)
+        return self._write(lambda session: leases.heartbeat(session, kept, now + ahead, witness), now)
 
     def reclaim(self, now: int, judged: int | None = None) -> Reclaimed:
         dead = dict(self._dead())
+        until, server_now = self._clock.judged(now if judged is None else judged), now + self._clock.ahead()
 
         def work(session: Session) -> Reclaimed:
             gone = _gone(session) if dead else []
             still = [id for id, witness in gone if dead.get(id) == witness]
-            return maintenance.reclaim(session, still, now, now if judged is None else judged)
+            return maintenance.reclaim(session, still, server_now, until)
 
         return self._write(work, now)
 
     def workers(self, now: int) -> list[WorkerRow]:
-        dead = dict(self._dead())
-        return reading.with_dead(self._read(reading.workers), dead, now)
+        dead, ahead = dict(self._dead()), self._clock.ahead()
+        rows = [replace(row, lease_until=row.lease_until - ahead) for row in self._read(reading.workers)]
+        return reading.with_dead(rows, dead, now)
 
     def seal(self) -> None:
         self._database.write(lambda session: seals.seal(_own(session).connection, self.place.schema))
@@ -143,21 +157,13 @@ class PostgresStorage(PlannedStorage):
             behind = min(behind, self._read(_facts)[2] or 0)
         return {
             "server_version": version,
-            "clock_ahead": self._clock_ahead(),
+            "clock_ahead": self._clock.measured(),
             "oldest_snapshot": oldest,
             "hints": self.place.direct is not None,
             "listen_url": self.place.direct is not None and self.place.direct is not self.place.parameters,
             "hints_work": self._hints.works(5.0) if self.place.direct is not None and behind is None else False,
             "standby_behind": behind,
         }
-
-    def _clock_ahead(self) -> int:
-        """By how many milliseconds the server's clock is certainly ahead of this host's (or behind, if negative)."""
-        clock = SystemClock()
-        before = clock.now()
-        server_now = self._read(_server_now)
-        after = clock.now()
-        return server_now - after if server_now > after else min(server_now - before, 0)
 
     def _write(self, work: Callable[[Session], T], now: int) -> T:
         return self._database.write(work)
@@ -216,22 +222,11 @@ def _gone(session: Session) -> list[tuple[str, Witness]]:
 
 
 def _server_now(session: Session) -> int:
-    row = _own(session).connection.execute(b"SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint").fetchone()
-    assert row is not None
-    return int(row[0])
+    return _own(session).clock()
 
 
 def _facts(session: Session) -> tuple[str, int, int | None]:
-    row = (
-        _own(session)
-        .connection.execute(
-            b"SELECT current_setting('server_version'), "
-            b"coalesce((SELECT max(age(backend_xmin)) FROM pg_catalog.pg_stat_activity), 0)::bigint, "
-            b"CASE WHEN NOT pg_is_in_recovery() THEN NULL WHEN pg_last_wal_receive_lsn() = pg_last_wal_replay_lsn() THEN 0 "
-            b"ELSE coalesce(extract(epoch FROM clock_timestamp() - pg_last_xact_replay_timestamp()) * 1000, 0) END::bigint"
-        )
-        .fetchone()
-    )
+    row = _own(session).connection.execute(FACTS).fetchone()
     assert row is not None
     return str(row[0]), int(row[1]), None if row[2] is None else int(row[2])
 

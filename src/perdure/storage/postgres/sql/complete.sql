@@ -2,7 +2,7 @@
 WITH given AS (
     SELECT
         g ->> 0 AS id, (g ->> 1)::bigint AS token, g ->> 2 AS result
-    FROM jsonb_array_elements($1) AS g
+    FROM jsonb_array_elements($1::jsonb) AS g
 )
 UPDATE perdure.executions AS e SET
     status = 'completed', place = 5, worker_id = NULL, crashes = 0, drifts = 0, due_at = NULL, failure = NULL,

@@ -5,7 +5,7 @@ WITH given AS (
         (g ->> 4)::integer AS attempt, (g ->> 5)::integer AS drifts, (g ->> 6)::bigint AS due_at, g ->> 7 AS failure,
         g ->> 8 AS waits, (g ->> 9)::integer AS wake_any, (g ->> 10)::integer AS wake_all,
         (g ->> 11)::bigint AS rest_until, g ->> 12 AS wake_signals, (g ->> 13)::integer AS marks, g ->> 14 AS progress
-    FROM jsonb_array_elements($1) AS g
+    FROM jsonb_array_elements($1::jsonb) AS g
 )
 UPDATE perdure.executions AS e SET
     status = given.status, place = given.place, worker_id = NULL, attempt = given.attempt, crashes = 0,

@@ -4,7 +4,7 @@
 WITH given AS (
     SELECT
         g ->> 0 AS id, g ->> 1 AS input, g ->> 2 AS input_digest, g ->> 3 AS idempotency_key, g ->> 4 AS slot
-    FROM jsonb_array_elements($1) AS g
+    FROM jsonb_array_elements($1::jsonb) AS g
 )
 INSERT INTO perdure.executions (
     id, input, input_digest, idempotency_key, slot,

@@ -10,7 +10,7 @@ WITH given AS (
         g ->> 20 AS worker_id, g ->> 21 AS external_key, g ->> 22 AS origin,
         g ->> 23 AS spawner_id, (g ->> 24)::bigint AS spawner_token,
         number AS place_in_batch
-    FROM jsonb_array_elements($1) WITH ORDINALITY AS t (g, number)
+    FROM jsonb_array_elements($1::jsonb) WITH ORDINALITY AS t (g, number)
 )
 INSERT INTO perdure.executions (
     id, input, input_digest, idempotency_key, slot,

@@ -17,7 +17,7 @@ WITH given AS (
         g ->> 43 AS trace,
         g ->> 44 AS cancel_reason, g ->> 45 AS failure, g ->> 46 AS waits, g ->> 47 AS progress, g ->> 48 AS input,
         g ->> 49 AS result, number AS place_in_batch
-    FROM jsonb_array_elements($1) WITH ORDINALITY AS t (g, number)
+    FROM jsonb_array_elements($1::jsonb) WITH ORDINALITY AS t (g, number)
 )
 INSERT INTO perdure.executions (
     id, task_name, queue, priority, status, place, token, worker_id, generation, attempt, crashes, drifts, due_at,

@@ -1,2 +1,2 @@
 SELECT id, children_settled, external_key IS NOT NULL AS external FROM perdure.executions
-WHERE id = ANY (ARRAY(SELECT jsonb_array_elements_text($1)));
+WHERE id = ANY (ARRAY(SELECT jsonb_array_elements_text($1::jsonb)));

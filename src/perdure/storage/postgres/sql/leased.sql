@@ -4,4 +4,4 @@ SELECT
     input, failure, cancel_reason, deadline_at, queue, priority, options, version, tags, trace, parent_id, root_id, depth,
     created_at, started_at, due_at, origin
 FROM perdure.executions
-WHERE id = ANY (ARRAY(SELECT jsonb_array_elements_text($1)));
+WHERE id = ANY (ARRAY(SELECT jsonb_array_elements_text($1::jsonb)));

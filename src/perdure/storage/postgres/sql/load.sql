@@ -4,6 +4,6 @@ SELECT
     wake_any, wake_all, rest_until, wake_signals, finished_at, closed_at, children_total, children_settled,
     children_closed, marks, signals, stale, progress, parent_id, retention, max_crashes, created_at
 FROM perdure.executions
-WHERE id = ANY (ARRAY(SELECT jsonb_array_elements_text($1)))
+WHERE id = ANY (ARRAY(SELECT jsonb_array_elements_text($1::jsonb)))
 ORDER BY depth, id
 FOR NO KEY UPDATE;

@@ -2,7 +2,7 @@
 -- somebody who waits for him, and who holds the root holds the tree still.
 WITH given AS MATERIALIZED (
     SELECT id, parent_id, root_id FROM perdure.executions
-    WHERE id = ANY (ARRAY(SELECT jsonb_array_elements_text($1)))
+    WHERE id = ANY (ARRAY(SELECT jsonb_array_elements_text($1::jsonb)))
 )
 SELECT
     id, status, token, worker_id, generation, attempt, crashes, drifts, due_at, deadline_at, cancel_reason, failure, waits,

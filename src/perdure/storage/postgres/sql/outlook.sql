@@ -1,6 +1,6 @@
 -- What a worker may expect of these queues: when something falls due or passes its deadline next, whether something fell
 -- due that was not promoted yet, and whether anything, and any suspect, stands ready.
-WITH queues AS MATERIALIZED (SELECT q AS name FROM jsonb_array_elements_text($2) AS q)
+WITH queues AS MATERIALIZED (SELECT q AS name FROM jsonb_array_elements_text($2::jsonb) AS q)
 SELECT
     (
         SELECT min(least(

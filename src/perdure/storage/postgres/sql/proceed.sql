@@ -2,7 +2,7 @@
 WITH given AS (
     SELECT
         g ->> 0 AS id, (g ->> 1)::bigint AS token
-    FROM jsonb_array_elements($1) AS g
+    FROM jsonb_array_elements($1::jsonb) AS g
 )
 UPDATE perdure.executions AS e SET crashes = 0, marks = e.marks | 1
 FROM given

@@ -7,7 +7,7 @@ WITH given AS MATERIALIZED (
         g ->> 5 AS name, g ->> 6 AS value, g ->> 7 AS failure, (g ->> 8)::bigint AS due_at,
         (g ->> 9)::bigint AS recorded_at, (g ->> 10)::bigint AS started_at, (g ->> 11)::bigint AS token,
         (g ->> 12)::bigint AS fence
-    FROM jsonb_array_elements($1) AS g
+    FROM jsonb_array_elements($1::jsonb) AS g
 ),
 held AS MATERIALIZED (
     SELECT id, token FROM perdure.executions

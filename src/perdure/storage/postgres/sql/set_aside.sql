@@ -9,7 +9,7 @@ INSERT INTO perdure.journal (
     execution_id, key, scope, position, kind, name, value, failure, due_at, recorded_at, started_at, token
 )
 SELECT
-    execution_id, key, 'forgotten ' || position, position, kind, name, value, failure, due_at, recorded_at, started_at, token
+    execution_id, key, 'forgotten ' || position::text, position, kind, name, value, failure, due_at, recorded_at, started_at, token
 FROM aside
 ON CONFLICT (execution_id, key, scope) DO UPDATE SET
     name = excluded.name, value = excluded.value, failure = excluded.failure, due_at = excluded.due_at,

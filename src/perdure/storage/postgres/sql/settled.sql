@@ -4,4 +4,4 @@ SELECT
     version, tags, trace, parent_id, slot, slot_generation, root_id, depth, max_crashes, retention, children_total,
     children_settled, children_closed, created_at, started_at, finished_at, closed_at
 FROM perdure.executions
-WHERE id = ANY (ARRAY(SELECT jsonb_array_elements_text($1))) AND status IN ('completed', 'failed', 'timed_out', 'cancelled');
+WHERE id = ANY (ARRAY(SELECT jsonb_array_elements_text($1::jsonb))) AND status IN ('completed', 'failed', 'timed_out', 'cancelled');

@@ -3,7 +3,7 @@ WITH given AS MATERIALIZED (
     SELECT
         (number - 1)::integer AS number, g ->> 0 AS id, g ->> 1 AS origin, g ->> 2 AS idempotency_key,
         g ->> 3 AS parent_id, g ->> 4 AS slot, (g ->> 5)::integer AS slot_generation
-    FROM jsonb_array_elements($1) WITH ORDINALITY AS t (g, number)
+    FROM jsonb_array_elements($1::jsonb) WITH ORDINALITY AS t (g, number)
 )
 SELECT 0 AS how, number, e.id, e.task_name, e.origin, e.input_digest, e.status
 FROM given JOIN perdure.executions AS e ON e.id = given.id

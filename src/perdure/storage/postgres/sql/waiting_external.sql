@@ -4,7 +4,7 @@ WITH held AS MATERIALIZED (
     SELECT e.origin, e.external_key, e.id, e.status
     FROM perdure.executions AS e
     WHERE e.external_key IS NOT NULL
-        AND (e.origin, e.external_key) IN (SELECT g ->> 0, g ->> 1 FROM jsonb_array_elements($1) AS g)
+        AND (e.origin, e.external_key) IN (SELECT g ->> 0, g ->> 1 FROM jsonb_array_elements($1::jsonb) AS g)
     ORDER BY e.depth, e.id
     FOR NO KEY UPDATE OF e
 )

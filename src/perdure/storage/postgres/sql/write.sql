@@ -10,7 +10,7 @@ WITH given AS (
         (g ->> 20)::bigint AS closed_at, (g ->> 21)::bigint AS expires_at, (g ->> 22)::integer AS children_total,
         (g ->> 23)::integer AS children_settled, (g ->> 24)::integer AS children_closed, (g ->> 25)::integer AS marks,
         (g ->> 26)::integer AS signals, (g ->> 27)::integer AS stale, g ->> 28 AS progress
-    FROM jsonb_array_elements($1) AS g
+    FROM jsonb_array_elements($1::jsonb) AS g
 )
 UPDATE perdure.executions AS e SET
     status = given.status, place = given.place, token = given.token, worker_id = given.worker_id,

@@ -1,7 +1,7 @@
 -- `outlook`, `choose`, `lease`, `leased` and `passed_over` in one: what may be expected of these queues and whether others
 -- hold due work, in each row; behind it what was leased. Where something is to be promoted first, or a suspect may be taken
 -- ($6), nothing is leased.
-WITH queues AS MATERIALIZED (SELECT q AS name FROM jsonb_array_elements_text($2) AS q),
+WITH queues AS MATERIALIZED (SELECT q AS name FROM jsonb_array_elements_text($2::jsonb) AS q),
 outlook AS MATERIALIZED (
     SELECT
         (
@@ -31,7 +31,7 @@ outlook AS MATERIALIZED (
 ),
 chosen AS MATERIALIZED (
     SELECT next.id
-    FROM outlook AS o CROSS JOIN jsonb_array_elements($3) AS lane CROSS JOIN LATERAL (
+    FROM outlook AS o CROSS JOIN jsonb_array_elements($3::jsonb) AS lane CROSS JOIN LATERAL (
         SELECT e.priority, e.due_at, e.id FROM perdure.executions AS e
         WHERE e.place = 1 AND e.queue = lane ->> 0 AND e.task_name = lane ->> 1 AND e.due_at <= $1
         ORDER BY e.priority, e.due_at, e.id
@@ -58,7 +58,7 @@ SELECT
     o.next_due, o.unpromoted, o.ready, o.suspects,
     o.ready AND (SELECT count(*) < $4 FROM chosen) AND (
         SELECT count(*) FROM (
-            SELECT 1 FROM jsonb_array_elements($3) AS lane CROSS JOIN LATERAL (
+            SELECT 1 FROM jsonb_array_elements($3::jsonb) AS lane CROSS JOIN LATERAL (
                 SELECT 1 FROM perdure.executions AS e
                 WHERE e.place = 1 AND e.queue = lane ->> 0 AND e.task_name = lane ->> 1 AND e.due_at <= $1
                 LIMIT (SELECT count(*) + 1 FROM chosen)

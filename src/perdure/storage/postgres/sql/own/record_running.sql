@@ -3,7 +3,7 @@
 WITH asked AS MATERIALIZED (
     SELECT
         g ->> 0 AS id, (g ->> 1)::bigint AS token
-    FROM jsonb_array_elements($1) AS g
+    FROM jsonb_array_elements($1::jsonb) AS g
 ),
 held AS MATERIALIZED (
     SELECT id, status, token, cancel_reason IS NOT NULL AS cancelled, crashes <> 0 OR marks & 1 = 0 AS fresh
@@ -18,7 +18,7 @@ entries AS MATERIALIZED (
         g ->> 5 AS name, g ->> 6 AS value, g ->> 7 AS failure, (g ->> 8)::bigint AS due_at,
         (g ->> 9)::bigint AS recorded_at, (g ->> 10)::bigint AS started_at, (g ->> 11)::bigint AS token,
         (g ->> 12)::bigint AS fence
-    FROM jsonb_array_elements($2) AS g
+    FROM jsonb_array_elements($2::jsonb) AS g
 ),
 recorded AS (
     INSERT INTO perdure.journal (

@@ -1,1 +1,1 @@
-e.id = ANY (ARRAY(SELECT jsonb_array_elements_text($0)))
+e.id = ANY (ARRAY(SELECT jsonb_array_elements_text($0::jsonb)))

@@ -1,1 +1,1 @@
-e.queue = ANY (ARRAY(SELECT jsonb_array_elements_text($0)))
+e.queue = ANY (ARRAY(SELECT jsonb_array_elements_text($0::jsonb)))

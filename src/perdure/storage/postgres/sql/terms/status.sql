@@ -1,1 +1,1 @@
-e.status = ANY (ARRAY(SELECT jsonb_array_elements_text($0)))
+e.status = ANY (ARRAY(SELECT jsonb_array_elements_text($0::jsonb)))

@@ -1,0 +1,88 @@
+"""What the server keeps prepared for a session, and what the driver believes it keeps: the two must never part for good."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+from psycopg import errors
+
+from perdure.errors import StorageError
+from perdure.storage._sql.session import Session
+from perdure.storage.postgres import PostgresStorage
+from perdure.storage.postgres.link import Link
+from perdure.testing.conformance.hand import Hand
+
+# pyright: reportPrivateUsage=false
+
+
+@pytest.fixture
+def storage(postgres_url: str) -> Iterator[PostgresStorage]:
+    opened = PostgresStorage(f"{postgres_url}?hints=off&prepare=on&options=-c%20lock_timeout%3D50")
+    opened.migrate(0)
+    yield opened
+    opened.close()
+
+
+def link_of(storage: PostgresStorage) -> Link:
+    """The only connection of a storage that one thread uses."""
+    database = storage._database
+    link = database.take()
+    database.give(link)
+    return link
+
+
+@pytest.mark.parametrize("before", range(6))
+def test_after_an_error_everything_works_again(storage: PostgresStorage, postgres_url: str, before: int) -> None:
+    """Whatever was to be prepared behind the statement that failed."""
+    hand = Hand(storage)
+    storage.journal(["x"])
+    for _ in range(before):
+        hand.beat("w1")
+    with psycopg.connect(postgres_url) as blocker:
+        blocker.execute("LOCK TABLE perdure.workers IN ACCESS EXCLUSIVE MODE")
+        with pytest.raises(StorageError, match="lock timeout"):
+            hand.beat("w1")
+    for _ in range(5):
+        hand.beat("w1")
+        storage.journal(["x"])
+
+
+@pytest.mark.parametrize("before", range(6))
+def test_a_beginning_that_fails(storage: PostgresStorage, before: int) -> None:
+    """Of the transaction there is nothing to roll back then."""
+    hand, database = Hand(storage), storage._database
+    for _ in range(before):
+        hand.beat("w1")
+    link = database.take()
+    link.begin(b"BEGIN ISOLATION LEVEL OF SOME OTHER KIND")
+    with pytest.raises(psycopg.Error):
+        link.session.read("has_entries", "x")
+    link.roll_back()
+    database.give(link)
+    hand.beat("w1")
+
+
+def test_a_session_that_lost_what_was_prepared_is_replaced(storage: PostgresStorage) -> None:
+    hand = Hand(storage)
+    for _ in range(6):
+        hand.beat("w1")
+        storage.get(["x"])
+    for use in (lambda: hand.beat("w1"), lambda: storage.get(["x"])):
+        link_of(storage).connection.pgconn.exec_(b"DEALLOCATE ALL")
+        use()
+        for _ in range(6):
+            hand.beat("w1")
+            storage.get(["x"])
+
+
+@pytest.mark.parametrize("state", ["26000", "42P05"])
+def test_where_it_happens_again_and_again_the_pooler_is_named(storage: PostgresStorage, state: str) -> None:
+    def work(session: Session) -> None:
+        raise errors.lookup(state)("prepared statement _pg3_2")
+
+    for use in (storage._database.write, lambda work: storage._database.read(work, snapshot=False)):
+        with pytest.raises(StorageError, match=r"pooler in between.*prepare=off") as caught:
+            use(work)
+        assert caught.value.retryable
