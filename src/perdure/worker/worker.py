@@ -107,12 +107,8 @@ class Worker:
         self._maintenance.start()
         self._gauges.start()
         self._claimer.due()
-        logger.info(
-            "worker %s started (tasks: %d, queues: %s)",
-            self.id,
-            len(self._tasks - {LIST}),
-            ", ".join(sorted(self._queues)),
-        )
+        queues, tasks = ", ".join(sorted(self._queues)), len(self._tasks - {LIST})
+        logger.info("worker %s started (tasks: %d, queues: %s)", self.id, tasks, queues)
 
     def serve(self, tasks: tuple[str, ...]) -> None:
         """These are the app's tasks from now on: some were declared while it worked."""
