@@ -124,7 +124,7 @@ class Worker:
         self.shutting_down = True
         self._claimer.close()
         bound = self.settings.drain if drain is None else drain
-        if self._active:
+        if self._active and not self._hurried:
             logger.info("worker %s drains: what runs (%d) may go on for %.3g s", self.id, len(self._active), bound)
         steps = Steps()
         await steps.take(self._emptied(0 if self._hurried else bound))
