@@ -42,13 +42,15 @@ class LoopThread:
 
         def begin() -> None:
             nonlocal task
-            task = self._loop.create_task(coroutine)
-            task.add_done_callback(lambda _: over.set())
+            if task is None:
+                task = self._loop.create_task(coroutine)
+                task.add_done_callback(lambda _: over.set())
 
-        self._loop.call_soon_threadsafe(begin)
-        while not over.is_set():
+        while True:  # Ctrl-C may come at any place: none may lead out of here before the coroutine has ended
             try:
+                self._loop.call_soon_threadsafe(begin)
                 over.wait()
+                break
             except KeyboardInterrupt as error:
                 interrupt = error
                 self._loop.call_soon_threadsafe(lambda: task is not None and task.cancel())
