@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from perdure.clock import Cancellable, Clock
-from perdure.errors import StorageError
+from perdure.errors import StorageError, StoreSealedError
 from perdure.model.records import Reclaimed
 from perdure.storage.store import Store
 
@@ -60,7 +60,10 @@ class Maintenance:
             self._prune()
 
     def _told(self, what: str, answer: Any) -> None:
-        """What will not mend itself (a right that is missing, say) is said once; all else is tried again soon."""
+        """What will not mend itself (a right that is missing, say) is said once; all else is tried again soon. Of a store that
+        was moved the worker itself tells."""
+        if isinstance(answer, StoreSealedError):
+            return
         if not isinstance(answer, StorageError):
             self._refused.discard(what)
         elif not answer.retryable and what not in self._refused:
