@@ -104,7 +104,9 @@ def test_a_killed_worker_is_seen_at_once(storage: SQLiteStorage) -> None:
     assert victim.stdout is not None
     victim.stdout.readline()
     assert storage.reclaim(milliseconds()).workers == ()
-    victim.send_signal(signal.SIGSTOP)
+    with storage.transaction():  # whoever is stopped while it writes keeps the others waiting
+        victim.send_signal(signal.SIGSTOP)
+        os.waitpid(victim.pid, os.WUNTRACED)
     assert storage.reclaim(milliseconds()).workers == ()
     victim.send_signal(signal.SIGKILL)
     victim.communicate()
