@@ -35,6 +35,9 @@ T = TypeVar("T")
 ORDER: Final[tuple[Verb, ...]] = get_args(Verb)
 SETS: Final = frozenset({"commit", "signal", "complete_external", "cancel", "retry"})
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 2.0
+READERS: Final = 4
+"""Threads."""
+CLOSED: Final = "the app is closed; open it with `async with app:`"
 
 
 class Listener(Protocol):
@@ -94,7 +97,7 @@ class Store:
         self._loop = asyncio.get_running_loop()
         self._context = contextvars.copy_context()
         if not self.storage.inline:
-            self._readers = ThreadPoolExecutor(4, "perdure-read")
+            self._readers = ThreadPoolExecutor(READERS, "perdure-read")
             self._writer = threading.Thread(target=self._write_batches, name="perdure-write", daemon=True)
             self._writer.start()
         try:
@@ -106,7 +109,8 @@ class Store:
         self.storage.listen(self._overheard)
 
     async def close(self) -> None:
-        """Writes what is queued, then ends threads and closes the storage. Closing twice is no error."""
+        """Writes what is queued, waits for reads that are under way, then closes the storage: it opens again for whoever uses it
+        later, and nobody would close that. Closing twice is no error."""
         steps = Steps()
         if not self._closed and (self._batch or self._in_flight) and self._pause == FIRST_PAUSE:
             self._written = self._loop.create_future()
@@ -117,18 +121,21 @@ class Store:
                 self._inbox.put(None)
                 await steps.take(asyncio.to_thread(self._writer.join))
             if self._readers is not None:
-                self._readers.shutdown(wait=False)
+                await steps.take(asyncio.to_thread(self._readers.shutdown))
             self._refuse_rest()
             self.storage.close()
         steps.end()
 
     async def read(self, function: Callable[[Storage], T]) -> T:
         """Runs a reading operation beside the writer. Raises `StorageError`, `AppClosedError`."""
+        if self._readers is None or self._closed:
+            return self._look(function)
+        return await self._loop.run_in_executor(self._readers, self._look, function)
+
+    def _look(self, function: Callable[[Storage], T]) -> T:
         if self._closed:
-            raise AppClosedError("the app is closed; open it with `async with app:`")
-        if self._readers is None:
-            return function(self.storage)
-        return await self._loop.run_in_executor(self._readers, function, self.storage)
+            raise AppClosedError(CLOSED)
+        return function(self.storage)
 
     async def ask(self, verb: Verb, item: object, *, stubborn: bool = False) -> Any:
         """Writes one item with the next batch and answers what the storage answered. Raises `StorageError`."""
@@ -151,7 +158,7 @@ class Store:
     ) -> None:  # fmt: skip
         """Adds an item to the next batch; `done` gets the answer, or a `StorageError`. See `Request`."""
         if self._closed:
-            done(AppClosedError("the app is closed; open it with `async with app:`"))
+            done(AppClosedError(CLOSED))
             return
         self._batch.setdefault(verb, []).append(Request(item, take, done, stubborn))
         self._schedule()
