@@ -40,6 +40,7 @@ from perdure.model.query import parse
 from perdure.model.records import Conflict, Enqueued, JournalView, NewExecution, NewSignal, Row
 from perdure.model.status import SETTLED, UNSUCCESSFUL
 from perdure.storage.store import Ending, Store
+from perdure.storage.trouble import UNREADABLE
 from perdure.telemetry import Told
 
 R = TypeVar("R")
@@ -217,7 +218,7 @@ class Client:
             except StorageError as error:
                 if not error.retryable:
                     raise
-                self.store.trouble.failed("read", "the storage cannot be read; it is tried again", error)
+                self.store.trouble.failed("read", UNREADABLE, error)
                 await self.clock.sleep(self.poll)
             else:
                 self.store.trouble.over("read")

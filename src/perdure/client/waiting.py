@@ -16,6 +16,7 @@ from perdure.clock import Cancellable, Clock
 from perdure.errors import AppClosedError, ExecutionNotFoundError, StorageError, StoreSealedError
 from perdure.model.records import Row
 from perdure.storage.store import Ending, Store
+from perdure.storage.trouble import UNREADABLE
 
 REMEMBERED, LARGEST = 4096, 4096
 logger = logging.getLogger("perdure")
@@ -130,7 +131,7 @@ class Waiters:
             rows = await self._settled(ids) if ids else []
             unknown = await self._unknown([id for id, row in rows if row is None])
         except StorageError as error:
-            self._store.trouble.failed("read", "the storage cannot be read; it is tried again", error)
+            self._store.trouble.failed("read", UNREADABLE, error)
         except AppClosedError:
             return
         except Exception as error:  # nobody is to wait for an answer that cannot come

@@ -2,8 +2,9 @@
 
 The source is *sealed* first: from then on nobody can change it, not even a worker that is in the middle of a body. So what
 is copied is complete, and whatever somebody had in hand starts again in the destination. The destination is filled in one
-transaction, and only when it is empty. If anything fails, the source is opened again; if this process is killed, the
-source stays sealed and says so, the destination is empty or complete, and the same call goes on from there.
+transaction, and only when it is empty. If that fails, the source is opened again, unless all may have arrived; if this
+process is killed, the source stays sealed and says so, the destination is empty or complete, and the same call goes on from
+there.
 """
 
 from __future__ import annotations

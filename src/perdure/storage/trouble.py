@@ -14,6 +14,7 @@ from perdure.clock import Clock
 FIRST_SILENCE: Final = 10.0
 LONGEST_SILENCE: Final = 600.0
 """Seconds between two warnings of one kind: each silence is twice as long as the last one."""
+UNREADABLE: Final = "the storage cannot be read; it is tried again"
 logger = logging.getLogger("perdure")
 
 

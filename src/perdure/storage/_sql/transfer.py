@@ -36,6 +36,10 @@ GUARDED: Final = (*(table.name for table in TABLES), "workers")
 """Tables that a sealed store does not let anybody change: all that hold data of ours."""
 SEALED: Final = "sealed: this store was moved"
 """How a refusal begins."""
+MOVED: Final = (
+    "it was moved to another store and takes no changes any more: use the other one (or `perdure copy --unseal`)"
+)
+"""What whoever is refused is told."""
 UNDER_WAY: Final = "another copy of this store is under way: let it end, or end it, and try again"
 """To whoever would move it at the same time: both copies would be live."""
 

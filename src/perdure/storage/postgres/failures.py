@@ -18,7 +18,8 @@ from psycopg import errors
 
 from perdure.errors import StorageError, StoreSealedError
 from perdure.storage._sql.session import OvertakenError
-from perdure.storage._sql.transfer import SEALED
+from perdure.storage._sql.transfer import MOVED, SEALED
+from perdure.storage.postgres.place import WRITE
 
 OVERTAKEN: Final = (
     OvertakenError,
@@ -50,7 +51,6 @@ class Hint(NamedTuple):
 
 UNTOLD: Final = (None, "53300")
 """Codes that say less than the text beside them."""
-PARAMETERS: Final = "write postgresql://user:password@host:5432/database"
 ADVICE: Final = {
     "25006": "this server only reads: it is a standby, or its disk is protected; connect to the primary (with several hosts "
     "in the URL the primary is found: postgresql://one,two/database)",
@@ -87,7 +87,7 @@ GRANTS: Final = (
 
 HINTS: Final = (
     Hint("password authentication failed", "the password is wrong for this user: look at the URL", lasting=True),
-    Hint("no password supplied", f"the URL has no password: {PARAMETERS}", lasting=True),
+    Hint("no password supplied", f"the URL has no password: {WRITE}", lasting=True),
     Hint("database .* does not exist|no such database", ADVICE["3D000"], lasting=True),
     Hint("role .* does not exist|no such user", "there is no such user on this server: mend the URL", lasting=True),
     Hint(
@@ -128,10 +128,7 @@ def explained(error: psycopg.Error, name: str) -> StorageError | ValueError:
     if isinstance(error, psycopg.DataError) or state == "54000":
         return ValueError(f"PostgreSQL cannot store a value: {text}")
     if SEALED in text:
-        return StoreSealedError(
-            f"PostgreSQL database {name}: it was moved to another store and takes no changes any more: use the other one "
-            f"(or `perdure copy --unseal`)"
-        )
+        return StoreSealedError(f"PostgreSQL database {name}: {MOVED}")
     if "during recovery" in text:  # a standby behind a pooler, which does not say what it is
         state = "25006"
     hint = next((each for each in HINTS if re.search(each.pattern, text)), None) if state in UNTOLD else None

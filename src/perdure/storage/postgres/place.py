@@ -47,8 +47,8 @@ DEFAULTS: Final[dict[str, Any]] = {
 
 class Place(msgspec.Struct, frozen=True):
     """`name` is for messages and has no password; `direct` are the driver's parameters for a session of its own, `None` where
-    there are to be no hints; `prepare`: whether the server may keep prepared statements, which most poolers cannot; `None`: once it is
-    proven that the URL leads to sessions of the server."""
+    there are to be no hints; `prepare`: whether the server may keep prepared statements, which most poolers cannot; `None`:
+    once it is proven that the URL leads to sessions of the server."""
 
     name: str
     schema: str

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from typing import Final
 
 from perdure.errors import StorageError, StoreSealedError
-from perdure.storage._sql.transfer import SEALED
+from perdure.storage._sql.transfer import MOVED, SEALED
 
 RETRYABLE: Final = frozenset(
     {
@@ -58,10 +58,7 @@ def explained(error: sqlite3.Error, path: str) -> StorageError:
     if advice is None and "no such table" in str(error):
         advice = "its schema is missing: call `migrate` first"
     if str(error) == SEALED:
-        return StoreSealedError(
-            f"SQLite database {path!r}: it was moved to another store and takes no changes any more: use the other one "
-            f"(or `perdure copy --unseal`)"
-        )
+        return StoreSealedError(f"SQLite database {path!r}: {MOVED}")
     text = f"SQLite database {path!r}: {advice} ({error})" if advice else f"SQLite database {path!r}: {error}"
     return StorageError(text, retryable=code in RETRYABLE)
 
