@@ -92,12 +92,13 @@ def fresh(postgres_server: Server, postgres_template: str) -> Iterator[Callable[
         postgres_server.drop(url)
 
 
-def test_postgres(fresh: Callable[[], str]) -> None:
+@pytest.mark.parametrize("prepare", ["off", "on"])
+def test_postgres(fresh: Callable[[], str], prepare: str) -> None:
     url = ""
 
     def new() -> PostgresStorage:
         nonlocal url
-        url = fresh()
+        url = f"{fresh()}?prepare={prepare}"
         return PostgresStorage(url)
 
     def reopened(storage: Storage) -> Storage:

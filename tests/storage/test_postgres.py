@@ -25,10 +25,11 @@ class Shared:
         return self.storage
 
 
-@pytest.fixture(scope="module")
-def shared(module_url: str) -> Iterator[Shared]:
+@pytest.fixture(scope="module", params=["off", "on"])
+def shared(module_url: str, request: pytest.FixtureRequest) -> Iterator[Shared]:
+    """In sessions that may be a pooler's, and in ones of our own."""
     with psycopg.connect(module_url, autocommit=True) as connection:
-        found = Shared(module_url, connection)
+        found = Shared(f"{module_url}?prepare={request.param}", connection)
         yield found
         found.storage.close()
 

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import psycopg
 import pytest
 from psycopg import errors
 
 from perdure.errors import StorageError
+from perdure.model.records import Enqueued
 from perdure.storage._sql.session import Session
 from perdure.storage.postgres import PostgresStorage
 from perdure.storage.postgres.link import Link
-from perdure.testing.conformance.hand import Hand
+from perdure.storage.postgres.session import PostgresSession
+from perdure.testing.conformance.hand import DONE, Hand, activity
+from perdure.testing.postgres import Server, database
 
 # pyright: reportPrivateUsage=false
 
@@ -62,6 +66,58 @@ def test_a_beginning_that_fails(storage: PostgresStorage, before: int) -> None:
     link.roll_back()
     database.give(link)
     hand.beat("w1")
+
+
+def test_what_is_a_single_statement_is_a_transaction_by_itself(
+    storage: PostgresStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hand, begun = Hand(storage), list[object]()
+    hand.beat("w1")
+    monkeypatch.setattr(Link, "_begin", begun.append)
+    hand.add("a")
+    assert hand.claimed("w1") == ["a"]
+    assert hand.claimed("w1") == []
+    hand.commit("a", entries=[activity("one")], token=1)
+    assert hand.commit("a", DONE, token=1).status == "completed"
+    assert begun == []
+    assert hand.row("a").status == "completed"
+
+
+def test_nothing_is_sent_to_a_session_that_ended(
+    storage: PostgresStorage, postgres_server: Server, postgres_url: str
+) -> None:
+    """Where the answer to what commits breaks off nobody knows what came of it, and it would be an error."""
+    hand = Hand(storage)
+    hand.add("a")
+    postgres_server.execute(
+        f"SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE datname = '{database(postgres_url)}'"
+    )
+    hand.add("b")
+    assert hand.status("a", "b") == ["pending", "pending"]
+
+
+def test_a_single_statement_whose_answer_is_lost(storage: PostgresStorage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What commits is an error, for it may have happened; a claim is made again: a heartbeat gives back what nobody holds."""
+    hand, execute = Hand(storage), PostgresSession._execute
+    hand.beat("w1")
+    hand.add("a", "b")
+
+    def cut(session: PostgresSession, *given: Any) -> Any:
+        execute(session, *given)
+        session._connection.close()
+        monkeypatch.undo()
+        raise psycopg.OperationalError("the connection broke")
+
+    monkeypatch.setattr(PostgresSession, "_execute", cut)
+    assert hand.claimed("w1", 1) == ["b"]
+    assert hand.status("a", "b") == ["running", "running"]
+    hand.beat("w1", holding=("b",))
+    assert hand.status("a", "b") == ["pending", "running"]
+    monkeypatch.setattr(PostgresSession, "_execute", cut)
+    with pytest.raises(StorageError, match="nobody knows") as caught:
+        hand.add("c")
+    assert caught.value.retryable
+    assert [each.created for each in hand.add("c") if isinstance(each, Enqueued)] == [False]
 
 
 def test_a_session_that_lost_what_was_prepared_is_replaced(storage: PostgresStorage) -> None:

@@ -25,10 +25,10 @@ ROUNDS = int(os.environ.get("PERDURE_ROUNDS", "3"))
 Deed = Callable[[Hand, int], object]
 
 
-@pytest.fixture
-def hands(postgres_url: str) -> Iterator[list[Hand]]:
-    """Three processes, as it were."""
-    storages = [PostgresStorage(f"{postgres_url}?hints=off") for _ in range(3)]
+@pytest.fixture(params=["off", "on"])
+def hands(postgres_url: str, request: pytest.FixtureRequest) -> Iterator[list[Hand]]:
+    """Three processes, as it were; in sessions of their own (`on`) what is a single statement is a transaction by itself."""
+    storages = [PostgresStorage(f"{postgres_url}?hints=off&prepare={request.param}") for _ in range(3)]
     yield [Hand(storage) for storage in storages]
     for storage in storages:
         storage.close()

@@ -73,7 +73,8 @@ def commit(session: Session, transitions: Sequence[Transition], now: int) -> lis
         going_on = [each for each in plain if each.outcome is None]
         _record_only(session, going_on, answers, last=len(going_on) == len(transitions))
     if not spawning:
-        _complete_alone(session, [each for each in plain if isinstance(each.outcome, Completed)], answers, now)
+        completed = [each for each in plain if isinstance(each.outcome, Completed)]
+        _complete_alone(session, completed, answers, now, last=len(completed) == len(transitions))
     if len(answers) < len(transitions):
         rest = [transition for transition in transitions if transition.id not in answers]
         others = iter(_Batch(session, rest, now).apply())
@@ -119,13 +120,13 @@ def _record(
 
 
 def _complete_alone(
-    session: Session, transitions: Sequence[Transition], answers: dict[str, Committed], now: int
+    session: Session, transitions: Sequence[Transition], answers: dict[str, Committed], now: int, *, last: bool
 ) -> None:
     """Completes what can be completed without a look at it: what concerns nobody else."""
     if not transitions:
         return
     rows = sorted((each.id, each.token, _result(each)) for each in transitions)
-    completed = session.complete_alone(now, rows, _entries(transitions))
+    completed = session.complete_alone(now, rows, _entries(transitions), last=last)
     session.notable = session.notable or bool(completed)
     answers.update(dict.fromkeys(completed, COMPLETED))
 

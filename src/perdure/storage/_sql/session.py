@@ -64,10 +64,11 @@ class Session(Protocol):
         ...
 
     def complete_alone(
-        self, now: int, rows: Sequence[tuple[str, int, str]], entries: Sequence[Sequence[Value]]
+        self, now: int, rows: Sequence[tuple[str, int, str]], entries: Sequence[Sequence[Value]], *, last: bool
     ) -> set[str]:
         """Runs `complete_alone` over (id, token, result), and records their entries: the ids of those that completed by it.
-        Entries of the others may be recorded too, where they run under their token."""
+        Entries of the others may be recorded too, where they run under their token. `last`: nothing of this operation is
+        written after it, if all complete."""
         ...
 
     def record_running(

@@ -131,7 +131,7 @@ class Database:
             if link is None:
                 with explaining(self.place.name):
                     link = Link(self.place, self._find_collation)
-            if link.usable:
+            if link.stands():
                 break
             link.close()
         if self.prepares:

@@ -26,6 +26,13 @@ STALLED: Final = 10_000
 """Milliseconds: the server ends the session of a process that stands still inside a transaction for so long. It holds locks, and
 whoever is stopped or cut off without a word would hold them for ever. While it waits for the rest of what is being sent the
 server counts the session as active, and this limit does not hold: there the heartbeats of others end it (`stalled.sql`)."""
+USUAL: Final = f"""
+SELECT
+    pg_catalog.set_config('default_transaction_isolation', 'read committed', FALSE),
+    pg_catalog.set_config('default_transaction_read_only', 'off', FALSE),
+    pg_catalog.set_config('idle_in_transaction_session_timeout', '{STALLED}', FALSE)
+""".encode()
+"""What holds for each transaction, also for one of a single statement."""
 COLLATIONS: Final = """
 SELECT collname FROM pg_catalog.pg_collation
 WHERE collname IN ('pg_c_utf8', 'und-x-icu') AND collnamespace = 'pg_catalog'::regnamespace::oid
@@ -79,29 +86,40 @@ class Link:
         self._pipeline, self._begun = ExitStack(), False
 
     def prepare(self) -> None:
-        """From now on the server keeps what is planned for this connection. Raises `psycopg.Error`."""
+        """From now on the server keeps what is planned for this connection, and what is said once. Raises `psycopg.Error`."""
         if not self.session.prepared:
+            self.connection.execute(USUAL)
             self.connection.execute(SCANS, ["off"])
             self.connection.prepare_threshold, self.session.prepared = PREPARED_AFTER, True
 
     def begin(self, how: bytes = BEGIN, *, alone: bool = False) -> None:
-        """Begins a transaction, for one work alone or for several; nothing is waited for. What limits it is said each time:
-        behind a pooler the session is not ours. Raises `StorageError` where it may not write, and is to."""
+        """Begins a transaction, for one work alone or for several; nothing is waited for. For one alone it is put off: a
+        statement that is all of it needs none. Raises `StorageError` where it may not write, and is to."""
         if how == BEGIN:
             check_writes(self._name, self.connection.info.parameter_status)
         session = self.session
         session.notable, session.changes, session.alone, session.committing = False, 0, alone, None
-        session.pipeline = self._pipeline.enter_context(self.connection.pipeline())
+        if alone and session.prepared:
+            session.beginning = self._begin
+        else:
+            self._begin(how)
+
+    def _begin(self, how: bytes = BEGIN) -> None:
+        """What limits it is said each time where the session may not be ours, behind a pooler."""
+        self.session.pipeline = self._pipeline.enter_context(self.connection.pipeline())
         self._begun = True
         self.connection.execute(how)
-        self.connection.execute(f"SET LOCAL idle_in_transaction_session_timeout = {STALLED}".encode())
+        if not self.session.prepared:
+            self.connection.execute(f"SET LOCAL idle_in_transaction_session_timeout = {STALLED}".encode())
 
     def commit(self) -> None:
         """Ends the transaction; all is durable. Raises `psycopg.Error`."""
-        cursor = self.session.committing or self.connection.execute(b"COMMIT")
-        self.session.pipeline = None
+        cursor = self.session.committing
+        if cursor is None and self._begun:
+            cursor = self.connection.execute(b"COMMIT")
+        self.session.pipeline = self.session.beginning = None
         self._pipeline.close()
-        if cursor.statusmessage != "COMMIT":
+        if cursor is not None and cursor.statusmessage == "ROLLBACK":
             raise StorageError("the server rolled the transaction back", retryable=True)
         self._begun = False
 
@@ -109,6 +127,7 @@ class Link:
         """Ends the transaction, whatever came of it; raises nothing. After an error the server passes over what was sent behind
         it, also what it was to prepare, which the driver takes for prepared: then both forget all that is."""
         pipeline, self.session.pipeline = self.session.pipeline, None
+        self.session.beginning = None
         begun, self._begun = self._begun, False
         with suppress(psycopg.Error, OSError):
             if pipeline is not None:
@@ -123,6 +142,13 @@ class Link:
                 self.connection.rollback()
             elif begun and self.session.prepared:  # its very beginning failed
                 self.connection.close()
+
+    def stands(self) -> bool:
+        """As `usable`, after a look at what the server said since: that it restarted, or ended this session."""
+        with suppress(psycopg.Error):
+            self.connection.pgconn.consume_input()
+            self.connection.pgconn.consume_input()  # the first one hears its last words, this one that they were
+        return self.usable
 
     @property
     def usable(self) -> bool:

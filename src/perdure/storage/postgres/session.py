@@ -11,7 +11,7 @@ must never begin or end a transaction, nor open a connection.
 from __future__ import annotations
 
 import re
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager, suppress
 from functools import cache
 from typing import Any, Final, cast
@@ -100,7 +100,9 @@ class PostgresSession:
     """See `perdure.storage._sql.session.Session`."""
 
     def __init__(self, connection: Connection, texts: Texts) -> None:
-        self.connection, self._texts = connection, texts
+        self._connection, self._texts = connection, texts
+        self.beginning: Callable[[], None] | None = None
+        """Begins a transaction that was put off."""
         self.pipeline: psycopg.Pipeline | None = None
         """Set inside a transaction: statements are sent without waiting for the answers of those before."""
         self.prepared = False
@@ -108,10 +110,18 @@ class PostgresSession:
         self.alone = False
         """What runs is all of its transaction."""
         self.committing: Cursor | None = None
-        """The commit, where it was sent along with the last statement."""
+        """The commit, where it was sent along with the last statement, or is that itself."""
         self.notable = False
         self.changes = 0
         """How many statements were sent that change something."""
+
+    @property
+    def connection(self) -> Connection:
+        """The connection, inside its transaction."""
+        if self.beginning is not None:
+            begin, self.beginning = self.beginning, None
+            begin()
+        return self._connection
 
     def read(self, name: str, *parameters: Parameter) -> Answer:
         return self._answers(self._send(name, parameters))
@@ -142,20 +152,29 @@ class PostgresSession:
     def insert(
         self, name: str, head: Sequence[Value], rows: Sequence[Sequence[Value]], *, last: bool = False
     ) -> set[str] | None:
-        sent = self._put(name, head, rows)
-        self._end(last)
+        sent = self._put(name, head, rows, last=last)
         inserted = [row[0] for cursor in sent for row in self._answers(cursor)]
         return None if len(inserted) == len(rows) else set(inserted)
 
     def complete_alone(
-        self, now: int, rows: Sequence[tuple[str, int, str]], entries: Sequence[Sequence[Value]]
+        self, now: int, rows: Sequence[tuple[str, int, str]], entries: Sequence[Sequence[Value]], *, last: bool
     ) -> set[str]:
         """With entries it is one statement too: nothing is held of those that do not complete by it."""
+        if last and len(rows) == 1 and not entries and self.beginning is not None:
+            return self._complete_only(now, rows)
         if not entries:
             return {row[0] for cursor in self._put("complete_alone", (now,), rows) for row in self._answers(cursor)}
         completed = set[str]()
         for start in range(0, len(rows), MOST_ROWS):
             completed |= self._complete(now, rows[start : start + MOST_ROWS], entries)
+        return completed
+
+    def _complete_only(self, now: int, rows: Sequence[tuple[str, int, str]]) -> set[str]:
+        """Where it does not complete by this, nothing is done yet."""
+        begin = self.beginning
+        completed = {row[0] for row in _rows(self._send_last("complete_alone", [_encode(rows).decode(), now]))}
+        if not completed:
+            self.beginning, self.committing = begin, None
         return completed
 
     def _complete(self, now: int, rows: Sequence[tuple[str, int, str]], entries: Sequence[Sequence[Value]]) -> set[str]:
@@ -175,21 +194,18 @@ class PostgresSession:
         if len(entries) > MOST_ROWS or len(asked) > MOST_ROWS or len(given) > MOST_TEXT:
             return None
         self.changes += 1
-        sent = self._send("record_running", [asked, given.decode()])
-        self._end(last)
-        return self._answers(sent)
+        send = self._send_last if last else self._send
+        return self._answers(send("record_running", [asked, given.decode()]))
 
     def claim_due(self, request: ClaimRequest, lanes: Sequence[Sequence[Value]], now: int) -> tuple[Answer, bool]:
+        """What leases nothing changes nothing. What does is done by that; when its answer is lost, the worker's next heartbeat
+        gives back what it does not hold."""
         self.changes += 1
-        rows = self.read(
-            "claim_due", now, request.queues, lanes, request.limit, request.worker_id, int(request.suspects)
-        )
+        given = (now, request.queues, lanes, request.limit, request.worker_id, int(request.suspects))
+        rows = self._answers(self._execute(self._connection.cursor(), "claim_due", given))
+        if rows[0][PASSED_OVER + 1] is not None:
+            self.beginning = None
         return [(*row[:PASSED_OVER], *row[PASSED_OVER + 1 :]) for row in rows], bool(rows[0][PASSED_OVER])
-
-    def _end(self, last: bool) -> None:
-        """Sends the commit along with the last statement."""
-        if last and self.alone and self.pipeline is not None:
-            self.committing = self.connection.execute(b"COMMIT")
 
     def choose(self, name: str, head: Sequence[Value], lanes: Sequence[Sequence[Value]]) -> Answer:
         return self.read(name, lanes, *head)
@@ -219,19 +235,32 @@ class PostgresSession:
                 self.connection.execute(SCANS, ["off"])
 
     def _send(self, name: str, parameters: Sequence[Parameter]) -> Cursor:
-        return self.connection.execute(
-            self._texts.of[name],
-            [_bound(parameter) for parameter in parameters],
-            prepare=False if name in ANEW else None,
-        )
+        return self._execute(self.connection.cursor(), name, parameters)
 
-    def _put(self, name: str, head: Sequence[Value], rows: Sequence[Sequence[Value]]) -> list[Cursor]:
-        sent = list[Cursor]()
-        for start in range(0, len(rows), MOST_ROWS):
-            for given in _encoded(rows[start : start + MOST_ROWS]):
-                self.changes += 1
-                sent.append(self._send(name, [given, *head]))
+    def _send_last(self, name: str, parameters: Sequence[Parameter]) -> Cursor:
+        """The last statement of an operation. Where that is all of its transaction, the commit goes along; where the statement is
+        all of it, that is its own."""
+        if self.beginning is not None:
+            self.beginning, self.committing = None, self._connection.cursor()
+            return self._execute(self.committing, name, parameters)
+        sent = self._send(name, parameters)
+        if self.alone and self.pipeline is not None:
+            self.committing = self.connection.execute(b"COMMIT")
         return sent
+
+    def _execute(self, cursor: Cursor, name: str, parameters: Sequence[Parameter]) -> Cursor:
+        given = [_bound(parameter) for parameter in parameters]
+        return cursor.execute(self._texts.of[name], given, prepare=False if name in ANEW else None)
+
+    def _put(
+        self, name: str, head: Sequence[Value], rows: Sequence[Sequence[Value]], *, last: bool = False
+    ) -> list[Cursor]:
+        texts = [text for start in range(0, len(rows), MOST_ROWS) for text in _encoded(rows[start : start + MOST_ROWS])]
+        self.changes += len(texts)
+        ends = len(texts) - 1 if last else len(texts)
+        return [
+            (self._send if place < ends else self._send_last)(name, [text, *head]) for place, text in enumerate(texts)
+        ]
 
     def _counted(self, sent: Sequence[Cursor]) -> int:
         """How many rows statements changed: their answers are waited for."""

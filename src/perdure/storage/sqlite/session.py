@@ -75,7 +75,7 @@ class SQLiteSession:
         return {row[0] for row in self.read("rows_after", place)}
 
     def complete_alone(
-        self, now: int, rows: Sequence[tuple[str, int, str]], entries: Sequence[Sequence[Value]]
+        self, now: int, rows: Sequence[tuple[str, int, str]], entries: Sequence[Sequence[Value]], *, last: bool
     ) -> set[str]:
         """Which of them completed, SQLite could only tell row by row; so it is deduced from those that still run. Where
         some of the others did not run before, this does not answer, and nothing is done."""
