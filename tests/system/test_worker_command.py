@@ -97,7 +97,7 @@ def test_several_processes_and_a_death_among_them(shell: Shell) -> None:
     supervisor = shell.start("worker", "--processes", "2", "--concurrency", "1", "--quiet")
     first = two_workers(shell)
     assert {worker["concurrency"] for worker in first} == {1}
-    ids = [shell("enqueue", "steps", "count=20").strip() for _ in range(2)]
+    ids = [shell("enqueue", "steps", "count=80").strip() for _ in range(2)]
     until(lambda: sum(worker["running"] for worker in shell.workers()) == 2)
     os.kill(first[0]["process"], signal.SIGKILL)
     until(lambda: len(found := shell.workers()) == 2 and first[0]["id"] not in {worker["id"] for worker in found})
