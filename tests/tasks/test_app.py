@@ -80,11 +80,12 @@ async def test_in_another_loop_than_its_own_an_open_app_is_refused(app: Perdure)
 async def test_closing_twice_is_no_error_and_afterwards_verbs_raise(app: Perdure) -> None:
     double = double_task(app)
     await app.start()
-    handle = await double.enqueue(1)
+    handle, unknown = await double.enqueue(1), app.handle("unknown")
     await handle.result()
     await asyncio.gather(app.close(), app.close())
     await app.close(drain=0)
-    for verb in (lambda: double.enqueue(1), handle.status, handle.execution, handle.cancel, app.count, handle.children):
+    verbs = (lambda: double.enqueue(1), handle.status, handle.execution, handle.cancel, app.count, handle.children)
+    for verb in (*verbs, unknown.wait, unknown.result):
         with pytest.raises(AppClosedError):
             await verb()
 

@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from perdure.clock import Cancellable, Clock
 from perdure.errors import AppClosedError, ExecutionNotFoundError, StorageError, StoreSealedError
 from perdure.model.records import Row
-from perdure.storage.store import Ending, Store
+from perdure.storage.store import CLOSED, Ending, Store
 from perdure.storage.trouble import UNREADABLE
 
 REMEMBERED, LARGEST = 4096, 4096
@@ -30,17 +30,19 @@ class Waiters:
         self._waiting: dict[str, set[asyncio.Future[Ending]]] = {}
         self._recent: OrderedDict[str, Ending] = OrderedDict()
         self._seen: set[str] = set()
-        self._reading = self._again = False
+        self._reading = self._again = self._closed = False
         self._tick: Cancellable | None = None
         self._loop = asyncio.get_running_loop()
         self._context = contextvars.copy_context()
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def ending(self, execution_id: str) -> Ending:
-        """How the execution ended, once it has. Raises `ExecutionNotFoundError`."""
+        """How the execution ended, once it has. Raises `ExecutionNotFoundError`, `AppClosedError`."""
         known = self._recent.get(execution_id)
         if known is not None:
             return known
+        if self._closed:
+            raise AppClosedError(CLOSED)
         future: asyncio.Future[Ending] = self._loop.create_future()
         self._waiting.setdefault(execution_id, set()).add(future)
         self._read_soon()
@@ -59,6 +61,7 @@ class Waiters:
 
     def close(self) -> None:
         """Everyone who waits learns that the app is closed."""
+        self._closed = True
         if self._tick is not None:
             self._tick.cancel()
         for task in self._tasks:
