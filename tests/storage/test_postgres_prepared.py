@@ -97,10 +97,11 @@ def test_nothing_is_sent_to_a_session_that_ended(
 
 
 def test_a_single_statement_whose_answer_is_lost(storage: PostgresStorage, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What commits is an error, for it may have happened; a claim is made again: a heartbeat gives back what nobody holds."""
+    """It is an error, for it may have happened; of a claim the worker hears so, and its heartbeat gives back what it does not
+    hold."""
     hand, execute = Hand(storage), PostgresSession._execute
     hand.beat("w1")
-    hand.add("a", "b")
+    hand.add("a")
 
     def cut(session: PostgresSession, *given: Any) -> Any:
         execute(session, *given)
@@ -109,10 +110,11 @@ def test_a_single_statement_whose_answer_is_lost(storage: PostgresStorage, monke
         raise psycopg.OperationalError("the connection broke")
 
     monkeypatch.setattr(PostgresSession, "_execute", cut)
-    assert hand.claimed("w1", 1) == ["b"]
-    assert hand.status("a", "b") == ["running", "running"]
-    hand.beat("w1", holding=("b",))
-    assert hand.status("a", "b") == ["pending", "running"]
+    with pytest.raises(StorageError, match="nobody knows"):
+        hand.claim("w1")
+    assert hand.status("a") == ["running"]
+    hand.beat("w1", holding=())
+    assert hand.status("a") == ["pending"]
     monkeypatch.setattr(PostgresSession, "_execute", cut)
     with pytest.raises(StorageError, match="nobody knows") as caught:
         hand.add("c")

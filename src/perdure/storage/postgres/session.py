@@ -160,21 +160,13 @@ class PostgresSession:
         self, now: int, rows: Sequence[tuple[str, int, str]], entries: Sequence[Sequence[Value]], *, last: bool
     ) -> set[str]:
         """With entries it is one statement too: nothing is held of those that do not complete by it."""
-        if last and len(rows) == 1 and not entries and self.beginning is not None:
-            return self._complete_only(now, rows)
+        if last and len(rows) == 1 and not entries:
+            return {row[0] for row in self._try("complete_alone", [rows, now], done=bool)}
         if not entries:
             return {row[0] for cursor in self._put("complete_alone", (now,), rows) for row in self._answers(cursor)}
         completed = set[str]()
         for start in range(0, len(rows), MOST_ROWS):
             completed |= self._complete(now, rows[start : start + MOST_ROWS], entries)
-        return completed
-
-    def _complete_only(self, now: int, rows: Sequence[tuple[str, int, str]]) -> set[str]:
-        """Where it does not complete by this, nothing is done yet."""
-        begin = self.beginning
-        completed = {row[0] for row in _rows(self._send_last("complete_alone", [_encode(rows).decode(), now]))}
-        if not completed:
-            self.beginning, self.committing = begin, None
         return completed
 
     def _complete(self, now: int, rows: Sequence[tuple[str, int, str]], entries: Sequence[Sequence[Value]]) -> set[str]:
@@ -198,13 +190,8 @@ class PostgresSession:
         return self._answers(send("record_running", [asked, given.decode()]))
 
     def claim_due(self, request: ClaimRequest, lanes: Sequence[Sequence[Value]], now: int) -> tuple[Answer, bool]:
-        """What leases nothing changes nothing. What does is done by that; when its answer is lost, the worker's next heartbeat
-        gives back what it does not hold."""
-        self.changes += 1
         given = (now, request.queues, lanes, request.limit, request.worker_id, int(request.suspects))
-        rows = self._answers(self._execute(self._connection.cursor(), "claim_due", given))
-        if rows[0][PASSED_OVER + 1] is not None:
-            self.beginning = None
+        rows = self._try("claim_due", given, done=lambda rows: rows[0][PASSED_OVER + 1] is not None)
         return [(*row[:PASSED_OVER], *row[PASSED_OVER + 1 :]) for row in rows], bool(rows[0][PASSED_OVER])
 
     def choose(self, name: str, head: Sequence[Value], lanes: Sequence[Sequence[Value]]) -> Answer:
@@ -247,6 +234,15 @@ class PostgresSession:
         if self.alone and self.pipeline is not None:
             self.committing = self.connection.execute(b"COMMIT")
         return sent
+
+    def _try(self, name: str, parameters: Sequence[Parameter], done: Callable[[Answer], bool]) -> Answer:
+        """A statement that does all of an operation, or nothing; then a transaction that was put off is still to begin."""
+        self.changes += 1
+        begin = self.beginning
+        rows = self._answers((self._send if begin is None else self._send_last)(name, parameters))
+        if begin is not None and not done(rows):
+            self.beginning, self.committing = begin, None
+        return rows
 
     def _execute(self, cursor: Cursor, name: str, parameters: Sequence[Parameter]) -> Cursor:
         given = [_bound(parameter) for parameter in parameters]
