@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import psycopg
@@ -71,15 +71,17 @@ def test_a_beginning_that_fails(storage: PostgresStorage, before: int) -> None:
 def test_what_is_a_single_statement_is_a_transaction_by_itself(
     storage: PostgresStorage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    hand, begun = Hand(storage), list[object]()
+    def begins(link: Link) -> None:
+        raise AssertionError("a transaction begins")
+
+    hand = Hand(storage)
     hand.beat("w1")
-    monkeypatch.setattr(Link, "_begin", begun.append)
+    monkeypatch.setattr(Link, "_begin", begins)
     hand.add("a")
     assert hand.claimed("w1") == ["a"]
     assert hand.claimed("w1") == []
     hand.commit("a", entries=[activity("one")], token=1)
     assert hand.commit("a", DONE, token=1).status == "completed"
-    assert begun == []
     assert hand.row("a").status == "completed"
 
 
@@ -122,17 +124,43 @@ def test_a_single_statement_whose_answer_is_lost(storage: PostgresStorage, monke
     assert [each.created for each in hand.add("c") if isinstance(each, Enqueued)] == [False]
 
 
+@pytest.mark.parametrize("error", [errors.LockNotAvailable, errors.QueryCanceled, errors.lookup("26000")])
+def test_an_error_after_a_single_statement_repeats_nothing(
+    storage: PostgresStorage, monkeypatch: pytest.MonkeyPatch, error: type[psycopg.Error]
+) -> None:
+    """A claim asks once more what may be expected; what it leased is leased by then."""
+    hand, execute = Hand(storage), PostgresSession._execute
+    hand.beat("w1")
+    hand.add("a", "b")
+    hand.add("later", due_at=hand.now + 1000)
+
+    def failing(session: PostgresSession, cursor: Any, name: str, given: Any) -> Any:
+        if name == "outlook":
+            raise error("it failed")
+        return execute(session, cursor, name, given)
+
+    with monkeypatch.context() as patched, pytest.raises(StorageError, match="nobody knows") as caught:
+        patched.setattr(PostgresSession, "_execute", failing)
+        hand.claim("w1", 1)
+    assert caught.value.retryable
+    assert hand.status("a", "b") == ["running", "pending"]
+    assert hand.claimed("w1") == ["b"]
+
+
 def test_a_session_that_lost_what_was_prepared_is_replaced(storage: PostgresStorage) -> None:
     hand = Hand(storage)
+    uses: tuple[Callable[[], object], ...] = (
+        lambda: hand.beat("w1"), lambda: storage.get(["x"]), lambda: hand.add("a"), lambda: hand.claim("w1"),
+    )  # fmt: skip
     for _ in range(6):
-        hand.beat("w1")
-        storage.get(["x"])
-    for use in (lambda: hand.beat("w1"), lambda: storage.get(["x"])):
+        for use in uses:
+            use()
+    for lost in uses:
         link_of(storage).connection.pgconn.exec_(b"DEALLOCATE ALL")
-        use()
+        lost()
         for _ in range(6):
-            hand.beat("w1")
-            storage.get(["x"])
+            for use in uses:
+                use()
 
 
 @pytest.mark.parametrize("state", ["26000", "42P05"])

@@ -17,6 +17,7 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
 from typing import Any, Final, TypeVar, cast
 
+import psycopg
 from psycopg.pq import TransactionStatus
 
 from perdure.errors import StorageError
@@ -26,7 +27,7 @@ from perdure.storage.forks import in_child
 from perdure.storage.postgres.failures import explaining, is_cut, is_lost, is_overtaken
 from perdure.storage.postgres.link import LOOK, Link, best_collation
 from perdure.storage.postgres.place import Place
-from perdure.storage.postgres.session import Connection, PostgresSession
+from perdure.storage.postgres.session import Connection, Cursor, PostgresSession
 
 T = TypeVar("T")
 TRIES: Final = 6
@@ -135,7 +136,11 @@ class Database:
                 break
             link.close()
         if self.prepares:
-            link.prepare()
+            try:
+                link.prepare()
+            except BaseException:
+                link.close()
+                raise
         with self._lock:
             self._lent.add(link)
         return link
@@ -195,7 +200,7 @@ class Group:
                 before = session.changes
                 answer = work(session)
             except BaseException as error:
-                if session is not None and session.committing is not None and _is_open(error):
+                if session is not None and session.committing is not None and _is_open(error, session.committing):
                     raise self._unknown(error) from error
                 if self._again(error):
                     continue
@@ -233,8 +238,8 @@ class Group:
 
     def _unknown(self, error: BaseException) -> StorageError:
         return StorageError(
-            f"PostgreSQL database {self._database.place.name}: the connection broke during a commit, nobody knows whether it "
-            f"happened; it is sent again ({error})",
+            f"PostgreSQL database {self._database.place.name}: a transaction broke off during its commit, nobody knows whether "
+            f"it happened; it is sent again ({error})",
             retryable=True,
         )
 
@@ -271,7 +276,10 @@ class Group:
         return self._link
 
     def _again(self, error: BaseException) -> bool:
-        """Whether the transaction is to begin again after an error; then it is rolled back."""
+        """Whether the transaction is to begin again after an error; then it is rolled back. A session that is not what it was
+        taken for may look well, and is closed."""
+        if self._link is not None and is_lost(error):
+            self._link.close()
         if is_overtaken(error) and self._tries > 0:
             self._tries -= 1
         elif is_lost(error) and self._reconnects > 0:
@@ -299,9 +307,10 @@ def _look(link: Link, work: Callable[[Session], T]) -> T:
         link.roll_back()
 
 
-def _is_open(error: BaseException) -> bool:
-    """Whether a transaction whose commit was sent may have happened in spite of an error."""
-    return is_cut(error) or isinstance(error, OvertakenError)
+def _is_open(error: BaseException, commit: Cursor) -> bool:
+    """Whether a transaction whose commit was sent may have happened in spite of an error; it has where the error came later."""
+    answered = commit.statusmessage is not None
+    return is_cut(error) or isinstance(error, OvertakenError) or (answered and isinstance(error, psycopg.Error))
 
 
 def _is_well(link: Link | None) -> bool:

@@ -86,7 +86,7 @@ class Link:
         self._pipeline, self._begun = ExitStack(), False
 
     def prepare(self) -> None:
-        """From now on the server keeps what is planned for this connection, and what is said once. Raises `psycopg.Error`."""
+        """From now on the server keeps plans for this connection, and settings (`USUAL`, `SCANS`). Raises `psycopg.Error`."""
         if not self.session.prepared:
             self.connection.execute(USUAL)
             self.connection.execute(SCANS, ["off"])
@@ -100,7 +100,7 @@ class Link:
         session = self.session
         session.notable, session.changes, session.alone, session.committing = False, 0, alone, None
         if alone and session.prepared:
-            session.beginning = self._begin
+            session.put_off = self._begin
         else:
             self._begin(how)
 
@@ -117,7 +117,7 @@ class Link:
         cursor = self.session.committing
         if cursor is None and self._begun:
             cursor = self.connection.execute(b"COMMIT")
-        self.session.pipeline = self.session.beginning = None
+        self.session.pipeline = self.session.put_off = None
         self._pipeline.close()
         if cursor is not None and cursor.statusmessage == "ROLLBACK":
             raise StorageError("the server rolled the transaction back", retryable=True)
@@ -127,7 +127,7 @@ class Link:
         """Ends the transaction, whatever came of it; raises nothing. After an error the server passes over what was sent behind
         it, also what it was to prepare, which the driver takes for prepared: then both forget all that is."""
         pipeline, self.session.pipeline = self.session.pipeline, None
-        self.session.beginning = None
+        self.session.put_off = None
         begun, self._begun = self._begun, False
         with suppress(psycopg.Error, OSError):
             if pipeline is not None:
@@ -140,7 +140,7 @@ class Link:
                 self.connection.execute(b"ROLLBACK")
             elif status != TransactionStatus.IDLE:
                 self.connection.rollback()
-            elif begun and self.session.prepared:  # its very beginning failed
+            elif begun and self.session.prepared:  # its very beginning failed, or something behind its commit
                 self.connection.close()
 
     def stands(self) -> bool:

@@ -4,8 +4,9 @@ Many rows travel as one JSON text: the driver encodes it in one step beside a bu
 faster than arrays (measured: `docs/decisions`). What needs no answer is sent and not waited for; its error comes with the
 next answer, or at the commit.
 
-Tables in the statements belong to the schema `perdure`; what was chosen instead is put in when they are loaded. This module
-must never begin or end a transaction, nor open a connection.
+Tables in the statements belong to the schema `perdure`; what was chosen instead is put in when they are loaded. The last
+statement of an operation may end its transaction, or be all of it; to begin one is `link`'s alone. This module must never open a
+connection.
 """
 
 from __future__ import annotations
@@ -101,7 +102,7 @@ class PostgresSession:
 
     def __init__(self, connection: Connection, texts: Texts) -> None:
         self._connection, self._texts = connection, texts
-        self.beginning: Callable[[], None] | None = None
+        self.put_off: Callable[[], None] | None = None
         """Begins a transaction that was put off."""
         self.pipeline: psycopg.Pipeline | None = None
         """Set inside a transaction: statements are sent without waiting for the answers of those before."""
@@ -117,9 +118,9 @@ class PostgresSession:
 
     @property
     def connection(self) -> Connection:
-        """The connection, inside its transaction."""
-        if self.beginning is not None:
-            begin, self.beginning = self.beginning, None
+        """The connection; a transaction that was put off begins."""
+        if self.put_off is not None:
+            begin, self.put_off = self.put_off, None
             begin()
         return self._connection
 
@@ -161,7 +162,7 @@ class PostgresSession:
     ) -> set[str]:
         """With entries it is one statement too: nothing is held of those that do not complete by it."""
         if last and len(rows) == 1 and not entries:
-            return {row[0] for row in self._try("complete_alone", [rows, now], done=bool)}
+            return {row[0] for row in self._send_whole("complete_alone", [rows, now], done=bool)}
         if not entries:
             return {row[0] for cursor in self._put("complete_alone", (now,), rows) for row in self._answers(cursor)}
         completed = set[str]()
@@ -191,7 +192,7 @@ class PostgresSession:
 
     def claim_due(self, request: ClaimRequest, lanes: Sequence[Sequence[Value]], now: int) -> tuple[Answer, bool]:
         given = (now, request.queues, lanes, request.limit, request.worker_id, int(request.suspects))
-        rows = self._try("claim_due", given, done=lambda rows: rows[0][PASSED_OVER + 1] is not None)
+        rows = self._send_whole("claim_due", given, done=lambda rows: rows[0][PASSED_OVER + 1] is not None)
         return [(*row[:PASSED_OVER], *row[PASSED_OVER + 1 :]) for row in rows], bool(rows[0][PASSED_OVER])
 
     def choose(self, name: str, head: Sequence[Value], lanes: Sequence[Sequence[Value]]) -> Answer:
@@ -227,21 +228,22 @@ class PostgresSession:
     def _send_last(self, name: str, parameters: Sequence[Parameter]) -> Cursor:
         """The last statement of an operation. Where that is all of its transaction, the commit goes along; where the statement is
         all of it, that is its own."""
-        if self.beginning is not None:
-            self.beginning, self.committing = None, self._connection.cursor()
+        if self.put_off is not None:
+            self.put_off, self.committing = None, self._connection.cursor()
             return self._execute(self.committing, name, parameters)
         sent = self._send(name, parameters)
         if self.alone and self.pipeline is not None:
             self.committing = self.connection.execute(b"COMMIT")
         return sent
 
-    def _try(self, name: str, parameters: Sequence[Parameter], done: Callable[[Answer], bool]) -> Answer:
-        """A statement that does all of an operation, or nothing; then a transaction that was put off is still to begin."""
+    def _send_whole(self, name: str, parameters: Sequence[Parameter], done: Callable[[Answer], bool]) -> Answer:
+        """The answer to a statement that does all of an operation, or nothing (as `done` says); then a transaction that was put
+        off is still to begin."""
         self.changes += 1
-        begin = self.beginning
+        begin = self.put_off
         rows = self._answers((self._send if begin is None else self._send_last)(name, parameters))
         if begin is not None and not done(rows):
-            self.beginning, self.committing = begin, None
+            self.put_off, self.committing = begin, None
         return rows
 
     def _execute(self, cursor: Cursor, name: str, parameters: Sequence[Parameter]) -> Cursor:
@@ -251,12 +253,16 @@ class PostgresSession:
     def _put(
         self, name: str, head: Sequence[Value], rows: Sequence[Sequence[Value]], *, last: bool = False
     ) -> list[Cursor]:
-        texts = [text for start in range(0, len(rows), MOST_ROWS) for text in _encoded(rows[start : start + MOST_ROWS])]
-        self.changes += len(texts)
-        ends = len(texts) - 1 if last else len(texts)
-        return [
-            (self._send if place < ends else self._send_last)(name, [text, *head]) for place, text in enumerate(texts)
-        ]
+        sent = list[Cursor]()
+        texts = (text for start in range(0, len(rows), MOST_ROWS) for text in _encoded(rows[start : start + MOST_ROWS]))
+        text = next(texts, None)
+        while text is not None:
+            following = next(texts, None)
+            send = self._send_last if last and following is None else self._send
+            self.changes += 1
+            sent.append(send(name, [text, *head]))
+            text = following
+        return sent
 
     def _counted(self, sent: Sequence[Cursor]) -> int:
         """How many rows statements changed: their answers are waited for."""
