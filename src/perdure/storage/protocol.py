@@ -78,7 +78,8 @@ class Storage(Protocol):
     inline: bool
     """True where calls are quick enough to be made on the event loop's own thread (memory)."""
     solo: bool
-    """True where one operation by itself costs less than a `transaction` of one (PostgreSQL: its commit rides along)."""
+    """True where one operation by itself costs less than a `transaction` of one (PostgreSQL: its commit rides
+    along, or the statement is its own)."""
 
     def migrate(self, now: int) -> int:
         """Brings the schema up to date, and answers its version. Safe to call from several processes at once."""

@@ -128,7 +128,7 @@ class Store:
 
     async def read(self, function: Callable[[Storage], T]) -> T:
         """Runs a reading operation beside the writer. Raises `StorageError`, `AppClosedError`."""
-        if self._readers is None or self._closed:
+        if self._readers is None or self._closed:  # closed, it raises
             return self._look(function)
         return await self._loop.run_in_executor(self._readers, self._look, function)
 
