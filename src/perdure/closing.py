@@ -16,6 +16,11 @@ class Steps:
     def __init__(self) -> None:
         self._cut: asyncio.CancelledError | None = None
 
+    @property
+    def is_cut(self) -> bool:
+        """Whether a step was cut short."""
+        return self._cut is not None
+
     async def take(self, step: Awaitable[object]) -> None:
         """Awaits a step, until it is done or cut short."""
         try:

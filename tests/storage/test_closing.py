@@ -12,10 +12,31 @@ from perdure import AppClosedError
 from perdure.clock import SystemClock
 from perdure.model.query import parse
 from perdure.storage import Storage
+from perdure.storage.memory import MemoryStorage
 from perdure.storage.opening import open_storage
 from perdure.storage.postgres import database
 from perdure.storage.postgres.link import Link
 from perdure.storage.store import READERS, Store
+
+
+async def test_a_cancel_is_not_kept_waiting_by_what_opens(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It comes only once: nothing would cut that short."""
+    begun, end = threading.Event(), threading.Event()
+
+    class Slow(MemoryStorage):
+        inline = False
+
+        def migrate(self, now: int) -> int:
+            begun.set()
+            assert end.wait(30)
+            return super().migrate(now)
+
+    opening = asyncio.ensure_future(Store(Slow(), SystemClock()).open())
+    assert await asyncio.to_thread(begun.wait, 30)
+    opening.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await opening
+    end.set()
 
 
 async def test_reads_under_way_are_waited_for_and_those_behind_them_refused(

@@ -103,14 +103,14 @@ class Store:
         try:
             if migrate:
                 await self.read(lambda storage: storage.migrate(self.clock.now()))
-        except BaseException:
-            await self.close()
+        except BaseException as error:
+            await self.close(patient=not isinstance(error, asyncio.CancelledError))
             raise
         self.storage.listen(self._overheard)
 
-    async def close(self) -> None:
-        """Writes what is queued, waits for reads that are under way, then closes the storage: it opens again for whoever uses it
-        later, and nobody would close that. Closing twice is no error."""
+    async def close(self, *, patient: bool = True) -> None:
+        """Writes what is queued, waits for reads that are under way (where `patient`, until a cancel), then closes the storage:
+        it opens again for whoever uses it later, and nobody would close that. Closing twice is no error."""
         steps = Steps()
         if not self._closed and (self._batch or self._in_flight) and self._pause == FIRST_PAUSE:
             self._written = self._loop.create_future()
@@ -121,7 +121,9 @@ class Store:
                 self._inbox.put(None)
                 await steps.take(asyncio.to_thread(self._writer.join))
             if self._readers is not None:
-                await steps.take(asyncio.to_thread(self._readers.shutdown))
+                self._readers.shutdown(wait=False)
+                if patient and not steps.is_cut:
+                    await steps.take(asyncio.to_thread(self._readers.shutdown))
             self._refuse_rest()
             self.storage.close()
         steps.end()
