@@ -98,6 +98,30 @@ def test_nothing_is_sent_to_a_session_that_ended(
     assert hand.status("a", "b") == ["pending", "pending"]
 
 
+def test_a_connection_that_is_new_is_not_looked_at(storage: PostgresStorage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where each one is ended at once, another would be made for ever."""
+    monkeypatch.setattr(Link, "stands", lambda link: False)
+    assert storage.get(["x"]) == [None]
+
+
+def test_a_column_whose_type_changed(storage: PostgresStorage, postgres_url: str) -> None:
+    """As a migration may: the server refuses plans that it kept, be they of single statements, of others, or of reads."""
+    hand = Hand(storage)
+    hand.beat("w1")
+    for _ in range(6):
+        assert hand.claimed("w1") == []
+        hand.add("a")
+        assert hand.claimed("w1", ids=("a",)) in (["a"], [])
+        assert hand.row("a").crashes == 1
+    hand.add("b")
+    with psycopg.connect(postgres_url, autocommit=True) as connection:
+        connection.execute("ALTER TABLE perdure.executions ALTER COLUMN crashes TYPE bigint")
+    assert hand.claimed("w1") == ["b"]
+    hand.add("c")
+    assert hand.claimed("w1", ids=("c",)) == ["c"]
+    assert hand.row("c").crashes == 1
+
+
 def test_a_single_statement_whose_answer_is_lost(storage: PostgresStorage, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is an error, for it may have happened; of a claim the worker hears so, and its heartbeat gives back what it does not
     hold."""

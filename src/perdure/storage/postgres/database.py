@@ -132,6 +132,7 @@ class Database:
             if link is None:
                 with explaining(self.place.name):
                     link = Link(self.place, self._find_collation)
+                break
             if link.stands():
                 break
             link.close()
@@ -276,10 +277,7 @@ class Group:
         return self._link
 
     def _again(self, error: BaseException) -> bool:
-        """Whether the transaction is to begin again after an error; then it is rolled back. A session that is not what it was
-        taken for may look well, and is closed."""
-        if self._link is not None and is_lost(error):
-            self._link.close()
+        """Whether the transaction is to begin again after an error; then it is rolled back."""
         if is_overtaken(error) and self._tries > 0:
             self._tries -= 1
         elif is_lost(error) and self._reconnects > 0:

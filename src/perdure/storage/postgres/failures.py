@@ -30,8 +30,9 @@ OVERTAKEN: Final = (
 )
 LOST: Final = frozenset({"57P01", "57P02", "57P03", "57P05", "08000", "08001", "08003", "08004", "08006", "25P03"})
 """The server ended the session, or is about to."""
-MIXED: Final = frozenset({"26000", "42P05"})
-"""What the driver takes for prepared is not in this session, or something else is: it is another one, or it has been confused."""
+MIXED: Final = frozenset({"26000", "42P05", "0A000"})
+"""What the driver takes for prepared is not in this session, or something else is (it is another one, or it has been confused),
+or a column that it answers has another type by now."""
 RETRYABLE: Final = frozenset(
     {
         "25006", "53000", "53100", "53200", "53300", "53400", "55P03", "57014", "57P04", "58000", "58030", "40001",

@@ -140,8 +140,8 @@ class Link:
                 self.connection.execute(b"ROLLBACK")
             elif status != TransactionStatus.IDLE:
                 self.connection.rollback()
-            elif begun and self.session.prepared:  # its very beginning failed, or something behind its commit
-                self.connection.close()
+            elif self.session.prepared and (begun or self.session.committing is not None):
+                self.connection.close()  # what failed (a beginning, a single statement) was rolled back by nothing
 
     def stands(self) -> bool:
         """As `usable`, after a look at what the server said since: that it restarted, or ended this session."""
