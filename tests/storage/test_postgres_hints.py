@@ -50,10 +50,22 @@ def heard_by(storage: PostgresStorage) -> threading.Event:
 
 def test_others_hear_of_changes(opened: Opening) -> None:
     one, two = opened(), opened()
-    to_one, to_two = heard_by(one), heard_by(two)
+    to_two, to_one = heard_by(two), heard_by(one)  # whoever comes later is heard of by the other
+    to_two.clear()
     Hand(one).add("a")
     assert to_two.wait(LONG)
-    two.get(["a"])
+    Hand(two).cancel("a")
+    assert to_one.wait(LONG)
+
+
+def test_who_may_not_speak_yet_hears(opened: Opening, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever enqueued something waits for the answer."""
+    monkeypatch.setattr(hints, "PAUSE", 10 * LONG)
+    one, two = opened(), opened()
+    to_two, to_one = heard_by(two), heard_by(one)
+    Hand(one).add("a")
+    assert to_two.wait(LONG)
+    Hand(one).add("b")
     Hand(two).cancel("a")
     assert to_one.wait(LONG)
 

@@ -3,7 +3,8 @@ this process lives.
 
 One thread owns one connection that listens. Whoever committed something that others may want to look at wakes the thread,
 which sends one NOTIFY for all that came meanwhile, outside every transaction of the store: inside, it would hold a lock of
-the whole server until the commit is on disk. That the connection truly hears is proven by notifying it from another one:
+the whole server until the commit is on disk. It hears others while it is not to speak yet, for whoever enqueued something waits
+for the answer. That the connection truly hears is proven by notifying it from another one:
 behind a pooler LISTEN is accepted, and then nothing is ever heard. Only a session that is proven so stands for its process.
 
 Nothing may depend on a hint. This module must never raise into its caller.
@@ -29,7 +30,7 @@ from perdure.storage.postgres.place import Place
 from perdure.storage.postgres.session import Connection, located
 
 PAUSE: Final = 0.005
-"""Seconds between two NOTIFYs of this process."""
+"""Seconds between two NOTIFYs of this process, and between two times that it looks at what others changed."""
 RETRY: Final = 0.5
 """Seconds until a connection that was lost is made anew; each time twice as long, up to the next, until one stands longer."""
 LONGEST_RETRY: Final = 5.0
@@ -48,6 +49,25 @@ NOBODY: Final[Witness] = ("", 0)
 logger = logging.getLogger("perdure")
 
 
+class Paced:
+    """Something that is done at once when it is owed, but only so often."""
+
+    def __init__(self) -> None:
+        self.owed = False
+        self._earliest = 0.0
+
+    def pause(self, now: float) -> float | None:
+        """For how many seconds it has to wait; `None` where nothing is owed."""
+        return max(self._earliest - now, 0.0) if self.owed else None
+
+    def taken(self, now: float) -> bool:
+        """Whether it is to be done now; then it is owed no more."""
+        if not self.owed or now < self._earliest:
+            return False
+        self.owed, self._earliest = False, now + PAUSE
+        return True
+
+
 class Hints:
     """The hints of one schema. `prove(channel, text)` notifies from another connection; `vouch(witness)` is told of each new
     session."""
@@ -64,7 +84,8 @@ class Hints:
         self._ears: socket.socket | None = None
         self._mouth: socket.socket | None = None
         """A line to the thread."""
-        self._owing = False
+        self._word, self._news = Paced(), Paced()
+        """To be said to others; heard of them."""
         self._since = 0.0
         self.witness: Witness = NOBODY
         """The session that stands for this process, as its workers' rows have it."""
@@ -103,8 +124,8 @@ class Hints:
 
     def give(self) -> None:
         """Tells the others, soon; what is given between two sessions, by the next one."""
-        if not self._owing:
-            self._owing = True
+        if not self._word.owed:
+            self._word.owed = True
             if self._proven.is_set():
                 self._wake()
 
@@ -160,8 +181,14 @@ class Hints:
             either.register(connection, selectors.EVENT_READ)
             either.register(self._ears, selectors.EVENT_READ)
             while not self._closed.is_set():
-                either.select()
+                either.select(self._pause())
                 self._step(connection)
+
+    def _pause(self) -> float | None:
+        """For how many seconds there is nothing to do, unless something comes."""
+        now = self._clock.monotonic()
+        pauses = (self._word.pause(now), self._news.pause(now))
+        return min((pause for pause in pauses if pause is not None), default=None)
 
     def _disown(self) -> None:
         """A session that ended while this process lives must not speak for its workers, however long the next one takes."""
@@ -183,17 +210,17 @@ class Hints:
         with suppress(BlockingIOError):
             while self._ears.recv(64):
                 pass
-        heard = [notify for notify in connection.notifies(timeout=0.0) if notify.pid != connection.info.backend_pid]
-        if heard:
+        if [notify for notify in connection.notifies(timeout=0.0) if notify.pid != connection.info.backend_pid]:
+            self._news.owed = True
+        now = self._clock.monotonic()
+        if self._news.taken(now):
             self._tell()
-        if self._owing and not self._closed.is_set():
-            self._owing = False
+        if not self._closed.is_set() and self._word.taken(now):
             try:
                 notify(connection, self.channel, "")
             except BaseException:
-                self._owing = True
+                self._word.owed = True
                 raise
-            self._closed.wait(PAUSE)
 
     def _tell(self) -> None:
         if self._closed.is_set():
@@ -214,7 +241,7 @@ class Hints:
             if each is not None:
                 each.close()
         self._ears = self._mouth = self._thread = None
-        self._owing, self.witness = False, NOBODY
+        self._word, self._news, self.witness = Paced(), Paced(), NOBODY
         self._closed, self._proven, self._decided = threading.Event(), threading.Event(), threading.Event()
         self._callbacks.clear()
 
