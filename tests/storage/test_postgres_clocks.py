@@ -37,15 +37,21 @@ def on_host(postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[OnHo
         storage.close()
 
 
-@pytest.mark.parametrize("by", [HOUR, -HOUR])
-def test_a_clock_that_is_wrong_kills_nobody(on_host: OnHost, by: int) -> None:
-    right, wrong = on_host(0), on_host(by)
+@pytest.fixture(params=[HOUR, -HOUR])
+def hosts(on_host: OnHost, request: pytest.FixtureRequest) -> tuple[Hand, Hand]:
+    """Two hosts, on each a worker: `right`, and `wrong` whose clock is off."""
+    right, wrong = on_host(0), on_host(request.param)
     right.beat("right")
     wrong.beat("wrong")
+    return right, wrong
+
+
+def test_a_clock_that_is_wrong_kills_nobody(hosts: tuple[Hand, Hand]) -> None:
+    right, _ = hosts
     right.add("a", "b")
     right.start("a", "right")
     right.start("b", "wrong")
-    for hand in (right, wrong):
+    for hand in hosts:
         assert hand.storage.reclaim(hand.now) == Reclaimed()
         assert [row.lease_until > hand.now for row in hand.storage.workers(hand.now)] == [True, True]
         hand.wait(2 * LEASE)
@@ -53,25 +59,20 @@ def test_a_clock_that_is_wrong_kills_nobody(on_host: OnHost, by: int) -> None:
     assert right.status("a", "b") == ["running", "running"]
 
 
-@pytest.mark.parametrize("by", [HOUR, -HOUR])
-def test_a_clock_that_is_wrong_keeps_nobody_alive(on_host: OnHost, by: int) -> None:
+def test_a_clock_that_is_wrong_keeps_nobody_alive(hosts: tuple[Hand, Hand]) -> None:
     """What its host takes back is due now, by the clocks of others."""
-    right, wrong = on_host(0), on_host(by)
-    right.beat("right")
-    wrong.beat("wrong")
+    right, wrong = hosts
     right.add("a")
     right.start("a", "right")
-    for hand in (right, wrong):
+    for hand in hosts:
         hand.wait(2 * LEASE)
     assert wrong.storage.reclaim(wrong.now, 0) == Reclaimed()
     assert wrong.storage.reclaim(wrong.now).workers == ("right", "wrong")
     assert right.row("a").due_at == pytest.approx(right.now, abs=LEASE)
 
 
-@pytest.mark.parametrize("by", [HOUR, -HOUR])
-def test_what_a_leaving_worker_gives_back_is_due_at_once(on_host: OnHost, by: int) -> None:
-    right, wrong = on_host(0), on_host(by)
-    wrong.beat("wrong")
+def test_what_a_leaving_worker_gives_back_is_due_at_once(hosts: tuple[Hand, Hand]) -> None:
+    right, wrong = hosts
     right.add("a")
     right.start("a", "wrong")
     wrong.beat("wrong", leaving=True)
