@@ -1,7 +1,7 @@
 """`watch`: what happens to one execution or to all that fit a query, line by line, with a bar where progress is told.
 
-While the store is away it waits, and says so on the error stream. JSON lines for programs. Watching one ends when it is settled, with 0 if it completed; watching a query goes on until ^C, or
-with --until-settled until nothing open fits.
+While the store is away it waits, and says so on the error stream. JSON lines for programs. Watching one ends when it is
+settled, with 0 if it completed; watching a query goes on until ^C, or with --until-settled until nothing open fits.
 """
 
 from __future__ import annotations

@@ -6,10 +6,9 @@ processes of changes, hears them, and is the session by whose end others see tha
 says what an error of the server means and what to do.
 
 No state is kept in a session of the server that may be a pooler's, so one may stand in between that gives each transaction
-another one; plans and settings are kept where hints have proven that it is ours. Many
-write at once: every plan holds the rows that it read before it changes them, from the top of a tree down, and the root first where
-it may change the tree. Only the hints
-need a session of their own, and are optional.
+another one; plans and settings are kept where hints have proven that it is ours. Many write at once: every plan holds the
+rows that it read before it changes them, from the top of a tree down, and the root first where it may change the tree. Only
+the hints need a session of their own, and are optional.
 """
 
 from perdure.storage.postgres.storage import PostgresStorage
